@@ -1,0 +1,38 @@
+# `make` alone lists what there is. Everything lands in .venv, web/node_modules and var/.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+PYTHON ?= python3
+BIN := .venv/bin
+MEMBERS := shared services/api services/sync-worker services/gateway demo
+COMPILE = $(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 \
+	--no-emit-package postwire --custom-compile-command 'make lock'
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 12
+
+# The stamp holds what was installed: a changed lock installs again, an unchanged one costs nothing.
+.venv/installed: requirements-dev.txt $(MEMBERS:=/pyproject.toml)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Postwire needs Python 3.11 or newer; say which with: make PYTHON=python3.12 …"; exit 1; }
+	@echo "Installing the Python packages into .venv …"
+	@$(PYTHON) -m venv --clear .venv
+	@$(BIN)/python -m pip --disable-pip-version-check install -q --no-deps --require-hashes -r requirements-build.txt
+	@VIRTUAL_ENV=.venv $(BIN)/uv pip sync -q --require-hashes requirements-dev.txt
+	@VIRTUAL_ENV=.venv $(BIN)/uv pip install -q --no-deps --no-build-isolation $(addprefix -e ,$(MEMBERS))
+	@touch $@
+
+.PHONY: setup
+setup: .venv/installed ## Install what Python needs into .venv
+
+.PHONY: fmt
+fmt: setup ## Format the Python code
+	$(BIN)/ruff check -q --fix --exit-zero .
+	$(BIN)/ruff format -q .
+
+.PHONY: lock
+lock: setup ## Resolve the dependencies anew and pin them by hash
+	$(COMPILE) $(filter-out demo/%,$(MEMBERS:=/pyproject.toml)) -o requirements.txt
+	$(COMPILE) $(MEMBERS:=/pyproject.toml) --group build --group tools --group tests -c requirements.txt -o requirements-dev.txt
+	$(COMPILE) --group build -c requirements-dev.txt -o requirements-build.txt

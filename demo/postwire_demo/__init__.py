@@ -1,0 +1,1 @@
+"""The whole of Postwire on one machine, with nothing installed beforehand."""

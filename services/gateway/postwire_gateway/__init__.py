@@ -1,0 +1,1 @@
+"""The Socket.IO gateway: Redis to browsers; it has no database."""

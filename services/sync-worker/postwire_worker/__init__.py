@@ -1,0 +1,1 @@
+"""The sync-worker and the watcher: IMAP to PostgreSQL."""

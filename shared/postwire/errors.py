@@ -1,0 +1,88 @@
+"""One tree of errors; the first cut answers the only question a queue asks.
+
+`TransientError`: trying again may help. `PermanentError`: it will not, until somebody changes
+something. Messages are words for a user; they carry identifiers, never secrets or mail content.
+Names follow the response codes of RFC 5530 where one fits.
+"""
+
+from __future__ import annotations
+
+
+class PostwireError(Exception):
+    """Something went wrong in a way that Postwire knows; `str()` is fit for a user."""
+
+    def __str__(self) -> str:
+        return super().__str__() or (self.__doc__ or "").strip().splitlines()[0]
+
+
+class TransientError(PostwireError):
+    """Trying again later may help."""
+
+
+class ConnectionLost(TransientError):
+    """The mail server could not be reached, or the connection broke."""
+
+
+class ServerBusy(TransientError):
+    """The mail server asks to wait (RFC 5530 UNAVAILABLE, LIMIT, INUSE)."""
+
+    def __init__(self, message: str = "", *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        #: Seconds the server asked us to wait, where it said so.
+        self.retry_after = retry_after
+
+
+class CursorMoved(TransientError):
+    """Another worker stored this batch first; the batch was dropped."""
+
+
+class StoreUnavailable(TransientError):
+    """The database does not answer right now."""
+
+
+class QueueUnavailable(TransientError):
+    """Redis does not answer right now."""
+
+
+class PermanentError(PostwireError):
+    """Trying again will not help until somebody changes something."""
+
+
+class AuthenticationFailed(PermanentError):
+    """The mail server refused the user name or password."""
+
+
+class MailboxNotFound(PermanentError):
+    """The mail server has no such mailbox."""
+
+
+class CapabilityMissing(PermanentError):
+    """The mail server cannot do what is needed."""
+
+
+class CertificateRejected(PermanentError):
+    """The mail server's TLS certificate could not be verified."""
+
+
+class CredentialUnreadable(PermanentError):
+    """The stored credential cannot be opened with the keys that are set."""
+
+
+class NotFound(PermanentError):
+    """There is no such thing, or it is not yours."""
+
+
+class Conflict(PermanentError):
+    """It is there already."""
+
+
+class TokenRejected(PermanentError):
+    """The token is missing, malformed, expired, or not meant for this."""
+
+
+class BadEvent(PermanentError):
+    """An event from Redis could not be read."""
+
+
+class SettingsError(Exception):
+    """The settings are incomplete or wrong; the message lists all problems at once."""

@@ -1,0 +1,101 @@
+"""What is told on Redis after a commit: one channel, one typed event.
+
+The push is a hint: PostgreSQL stays the truth, and a lost event is healed by the next look at
+`revision`. So publishing never fails its caller; what could not be told is counted.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal, Protocol
+
+import msgspec
+import redis
+import structlog
+
+from postwire.errors import BadEvent
+from postwire.metrics import EVENTS_DROPPED, EVENTS_PUBLISHED
+
+#: The predecessor's channel; its consumers listen here too.
+CHANNEL = "email:sync"
+#: Bytes of the largest event that is read; ours have a few hundred.
+MAX_EVENT_BYTES = 16 * 1024
+
+Type = Literal["sync", "push", "flags", "expunged", "reset", "progress", "state", "failed"]
+
+log = structlog.get_logger()
+
+
+class Event(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
+    """One committed change of an account.
+
+    `count` is how many messages are new; `timestamp` when the change was committed;
+    `received_at` when the server received the newest of them. `revision` is the account's after
+    the change, and `epoch` changes when history was rebuilt.
+    """
+
+    account_id: str
+    user_id: str
+    email_address: str
+    count: int
+    timestamp: datetime
+    type: Type
+    epoch: int
+    revision: int
+    received_at: datetime | None = None
+    state: str | None = None
+    state_reason: str | None = None
+    done: int | None = None
+    total: int | None = None
+    error: str | None = None
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Event)
+
+
+def encode(event: Event) -> bytes:
+    """The event as JSON."""
+    return _encoder.encode(event)
+
+
+def decode(data: bytes) -> Event:
+    """The event in `data`.
+
+    Raises:
+        BadEvent: when it is none, or larger than `MAX_EVENT_BYTES`.
+    """
+    if len(data) > MAX_EVENT_BYTES:
+        raise BadEvent(f"an event of {len(data)} bytes is too large")
+    try:
+        return _decoder.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadEvent(f"an event could not be read: {error}") from None
+
+
+def account_room(account_id: str) -> str:
+    """The room of one account."""
+    return f"account:{account_id}"
+
+
+def user_room(user_id: str) -> str:
+    """The room of one user."""
+    return f"user:{user_id}"
+
+
+class Publisher(Protocol):
+    """Whatever can publish; a `redis.Redis` does."""
+
+    def publish(self, channel: str, message: bytes) -> object:
+        """Send `message` to everyone who listens on `channel`."""
+
+
+def publish(client: Publisher, event: Event) -> None:
+    """Tell everyone; call it after the commit only."""
+    try:
+        client.publish(CHANNEL, encode(event))
+    except redis.RedisError as error:
+        EVENTS_DROPPED.labels(reason="redis").inc()
+        log.warning("event not told", account=event.account_id, error=type(error).__name__)
+    else:
+        EVENTS_PUBLISHED.labels(type=event.type).inc()

@@ -1,0 +1,46 @@
+"""Every Prometheus metric of Postwire, declared once; each process exports those it touches."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+#: Seconds; a push is a matter of milliseconds, a backfill one of minutes.
+_FRESHNESS = (0.05, 0.1, 0.25, 0.5, 1, 1.5, 2, 3, 5, 10, 30, 60, 300, 1800, 7200)
+_SYNC = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+
+MESSAGES_SYNCED = Counter(
+    "postwire_messages_synced", "Messages stored for the first time.", ["direction"]
+)
+MESSAGES_SET_ASIDE = Counter(
+    "postwire_messages_set_aside", "Messages that could not be served or read, kept with the error."
+)
+SYNC_SECONDS = Histogram(
+    "postwire_sync_seconds", "Duration of one sync of one account.", ["outcome"], buckets=_SYNC
+)
+JOBS_SWEPT = Counter("postwire_jobs_swept", "Stranded jobs that were queued again.")
+IMAP_CONNECTIONS = Gauge(
+    "postwire_imap_connections", "Open IMAP connections of this process.", ["purpose"]
+)
+IMAP_ERRORS = Counter("postwire_imap_errors", "IMAP failures.", ["kind"])
+IDLE_CONNECTIONS = Gauge("postwire_idle_connections", "Connections that wait in IDLE.")
+IDLE_PUSHES = Counter("postwire_idle_pushes", "Times a mail server told us of a change in IDLE.")
+WATCHED_ACCOUNTS = Gauge(
+    "postwire_watched_accounts", "Accounts this watcher holds a lease on.", ["mode"]
+)
+QUEUE_DEPTH = Gauge("postwire_queue_depth", "Open jobs, from PostgreSQL.", ["queue", "state"])
+QUEUE_OLDEST = Gauge(
+    "postwire_queue_oldest_job_seconds", "Age of the oldest job that waits, in seconds.", ["queue"]
+)
+EVENTS_PUBLISHED = Counter("postwire_events_published", "Events told on Redis.", ["type"])
+EVENTS_DROPPED = Counter("postwire_events_dropped", "Events that were lost or refused.", ["reason"])
+EVENTS_RELAYED = Counter("postwire_events_relayed", "Events sent to rooms.", ["event"])
+SOCKETS_CONNECTED = Gauge("postwire_sockets_connected", "Authenticated sockets.")
+SOCKETS_REFUSED = Counter(
+    "postwire_sockets_refused", "Connections and joins that were refused.", ["reason"]
+)
+FRESHNESS = Histogram(
+    "postwire_freshness_seconds",
+    "Age of new mail: from the server to the store, from there to the push, and in all.",
+    ["leg"],
+    buckets=_FRESHNESS,
+)

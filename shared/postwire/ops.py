@@ -1,0 +1,72 @@
+"""The operations port of every process: liveness, readiness and metrics.
+
+It runs in a thread of its own, so that it answers even while the process is busy; whether the
+process itself still moves is what the checks are for.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from socketserver import ThreadingMixIn
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+from wsgiref.types import StartResponse, WSGIEnvironment
+
+from prometheus_client import make_wsgi_app
+
+#: A check returns what is wrong in words, or None.
+Check = Callable[[], str | None]
+
+_JSON = [("Content-Type", "application/json")]
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+class _Handler(WSGIRequestHandler):
+    #: Seconds a client may take to send its request.
+    timeout = 10
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Say nothing: a probe every second is no news."""
+
+
+def serve(host: str, port: int, *, live: Mapping[str, Check], ready: Mapping[str, Check]) -> int:
+    """Answer /health/live, /health/ready and /metrics until the process ends; return the port."""
+    metrics = make_wsgi_app()
+
+    def app(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        match environ["PATH_INFO"]:
+            case "/metrics":
+                return metrics(environ, start)  # type: ignore[no-any-return]
+            case "/health/live":
+                return _answer(live, start)
+            case "/health/ready":
+                return _answer(ready, start)
+            case _:
+                start("404 Not Found", _JSON)
+                return [b'{"status": "no such page; see /metrics, /health/live, /health/ready"}']
+
+    server = make_server(host, port, app, server_class=_Server, handler_class=_Handler)
+    threading.Thread(target=server.serve_forever, name="ops", daemon=True).start()
+    return server.server_port
+
+
+def _answer(checks: Mapping[str, Check], start: StartResponse) -> Iterable[bytes]:
+    results = {name: _run(check) for name, check in checks.items()}
+    ok = not any(results.values())
+    start("200 OK" if ok else "503 Service Unavailable", _JSON)
+    body = {
+        "status": "ok" if ok else "failing",
+        "checks": {name: wrong or "ok" for name, wrong in results.items()},
+    }
+    return [json.dumps(body).encode()]
+
+
+def _run(check: Check) -> str | None:
+    try:
+        return check()
+    except Exception as error:  # noqa: BLE001 - a check that breaks has found something
+        return f"the check itself failed: {type(error).__name__}"

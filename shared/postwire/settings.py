@@ -1,0 +1,164 @@
+"""One settings class per process, each read once from `POSTWIRE_*` and passed down.
+
+Several classes rather than one, so that a process cannot even receive what it has no business
+with: the gateway never sees the database URL or a credential key. No secret has a default.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from postwire.errors import SettingsError
+
+PREFIX = "POSTWIRE_"
+
+
+def _long_enough(value: SecretStr) -> SecretStr:
+    #: RFC 7518 §3.2: an HS256 key has at least 256 bits.
+    if len(value.get_secret_value().encode()) < 32:  # noqa: PLR2004
+        raise ValueError("must be at least 32 bytes long")
+    return value
+
+
+def _comma_list(value: object) -> object:
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+CommaList = Annotated[list[str], NoDecode, BeforeValidator(_comma_list)]
+Secret = Annotated[SecretStr, AfterValidator(_long_enough)]
+Seconds = Annotated[float, Field(gt=0)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class _Settings(BaseSettings):
+    # hide_input_in_errors: the default prints every value that was received, secrets among them.
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, hide_input_in_errors=True, env_ignore_empty=True
+    )
+
+    #: DEBUG, INFO, WARNING or ERROR.
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    #: Address that /health and /metrics listen on.
+    ops_host: str = "0.0.0.0"  # noqa: S104 - a probe comes from outside the container
+    #: Port of /health and /metrics; 0 takes a free one.
+    ops_port: Port = 9100
+
+
+class _WithDatabase(_Settings):
+    #: postgresql://user:password@host:port/database
+    database_url: SecretStr
+
+
+class _WithRedis(_Settings):
+    #: redis://host:port/0; a Redis of its own, never shared with a cache.
+    redis_url: SecretStr
+
+
+class MigrateSettings(_WithDatabase):
+    """What the migration needs."""
+
+
+class ApiSettings(_WithDatabase, _WithRedis):
+    """What the REST API needs."""
+
+    #: Address the API listens on.
+    api_host: str = "0.0.0.0"  # noqa: S104
+    #: Port the API listens on.
+    api_port: Port = 8000
+    #: HS256 secret of the bearer tokens, at least 32 bytes.
+    jwt_secret: Secret
+    #: HS256 secret of the realtime tokens, at least 32 bytes; the gateway has the same.
+    realtime_secret: Secret
+    #: `id:base64` of 32 bytes, comma separated; the first seals, all open.
+    credential_keys: SecretStr
+    #: The gateway's address as a browser sees it; empty means the page's own origin.
+    gateway_url: str = ""
+    #: Origins other than the page's own that may call the API, comma separated.
+    cors_origins: CommaList = Field(default_factory=list)
+    #: Folder of the built inbox page; empty means no page.
+    web_dir: Path | None = None
+
+
+class WorkerSettings(_WithDatabase, _WithRedis):
+    """What the sync-worker needs."""
+
+    #: `id:base64` of 32 bytes, comma separated; the first seals, all open.
+    credential_keys: SecretStr
+    #: PEM bundle of certificate authorities trusted beside the system's.
+    imap_ca_file: Path | None = None
+    #: Queues this worker serves, comma separated.
+    worker_queues: CommaList = Field(default_factory=lambda: ["sync", "sync.manual"])
+    #: Jobs of one process at a time.
+    worker_threads: Annotated[int, Field(ge=1, le=64)] = 4
+
+
+class WatcherSettings(_WithDatabase, _WithRedis):
+    """What the watcher needs."""
+
+    #: `id:base64` of 32 bytes, comma separated; the first seals, all open.
+    credential_keys: SecretStr
+    #: PEM bundle of certificate authorities trusted beside the system's.
+    imap_ca_file: Path | None = None
+    #: Seconds between looks at an account whose server has no IDLE.
+    poll_seconds: Seconds = 30
+    #: Accounts one watcher holds at most.
+    watch_accounts: Annotated[int, Field(ge=1)] = 2000
+
+
+class GatewaySettings(_WithRedis):
+    """What the Socket.IO gateway needs."""
+
+    #: Address the gateway listens on.
+    gateway_host: str = "0.0.0.0"  # noqa: S104
+    #: Port the gateway listens on.
+    gateway_port: Port = 8001
+    #: HS256 secret of the realtime tokens, at least 32 bytes; the API has the same.
+    realtime_secret: Secret
+    #: Origins other than the gateway's own that may connect, comma separated.
+    cors_origins: CommaList = Field(default_factory=list)
+
+
+ALL: tuple[type[_Settings], ...] = (
+    MigrateSettings,
+    ApiSettings,
+    WorkerSettings,
+    WatcherSettings,
+    GatewaySettings,
+)
+
+S = TypeVar("S", bound=_Settings)
+
+
+def load(settings: type[S]) -> S:
+    """Read `settings` from the environment.
+
+    Raises:
+        SettingsError: with every missing, malformed or unknown name, one a line.
+    """
+    problems = _unknown_names()
+    try:
+        loaded = settings()
+    except ValidationError as error:
+        problems += [_in_words(problem["loc"], problem["msg"]) for problem in error.errors()]
+    if problems:
+        raise SettingsError("the settings are not usable:\n" + "\n".join(problems))
+    return loaded
+
+
+def _unknown_names() -> list[str]:
+    # `extra="forbid"` does not see environment variables: a typo would silently be a default.
+    known = {PREFIX + name.upper() for settings in ALL for name in settings.model_fields}
+    given = {name for name in os.environ if name.startswith(PREFIX)}
+    return [f"  {name}: there is no such setting" for name in sorted(given - known)]
+
+
+def _in_words(location: tuple[int | str, ...], message: str) -> str:
+    name = PREFIX + str(location[0]).upper()
+    return f"  {name}: {'is missing; set it' if message == 'Field required' else message}"
