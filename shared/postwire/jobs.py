@@ -1,0 +1,86 @@
+"""The road from whoever asks for a sync to the worker: a Dramatiq message, built by name.
+
+The message carries a job's id and nothing else: what the job is, and whether it may run, is in
+PostgreSQL (`store.jobs`). So the API never loads IMAP code, and Redis may be wiped at any moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import dramatiq
+import redis
+from dramatiq.brokers.redis import RedisBroker
+from dramatiq.errors import ConnectionError as BrokerConnectionError
+from dramatiq.middleware import ShutdownNotifications, TimeLimit
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.retry import Retry
+
+from postwire.errors import QueueUnavailable
+from postwire.model import JobId, Reason
+
+#: What the machine asks for, and what a person waits for; the latter has threads of its own.
+QUEUE = "sync"
+MANUAL_QUEUE = "sync.manual"
+QUEUES = (QUEUE, MANUAL_QUEUE)
+ACTOR = "sync_account"
+
+#: Seconds until an unanswered command to Redis fails.
+SOCKET_TIMEOUT = 2.0
+
+
+def make_redis(url: str) -> redis.Redis:
+    """A client whose every wait is short; redis-py's own defaults hide an outage for a minute."""
+    return redis.Redis.from_url(
+        url,
+        socket_timeout=SOCKET_TIMEOUT,
+        socket_connect_timeout=SOCKET_TIMEOUT,
+        health_check_interval=15,
+        retry=Retry(ExponentialWithJitterBackoff(base=0.02, cap=0.1), 1),
+    )
+
+
+def make_broker(url: str) -> RedisBroker:
+    """The broker, with the middleware the jobs need.
+
+    No `Retries`: an attempt that failed is a row with a due time, which survives Redis and the
+    worker, while a delayed message is stranded by either (Bogdanp/dramatiq#527).
+    """
+    broker = RedisBroker(  # type: ignore[no-untyped-call]
+        client=make_redis(url), middleware=[TimeLimit(), ShutdownNotifications()]
+    )
+    for queue in QUEUES:
+        broker.declare_queue(queue)
+    return broker
+
+
+def queue_of(reason: Reason) -> str:
+    """The queue for a job that is asked for because of `reason`."""
+    return MANUAL_QUEUE if reason == "manual" else QUEUE
+
+
+def enqueue(
+    broker: dramatiq.Broker, job_id: JobId, reason: Reason, delay: float | None = None
+) -> None:
+    """Put the job on its queue, to be picked up after `delay` seconds.
+
+    Raises:
+        QueueUnavailable: Redis does not answer. The job's row is there; a sweep will find it.
+    """
+    message: dramatiq.Message[None] = dramatiq.Message(
+        queue_name=queue_of(reason), actor_name=ACTOR, args=(job_id,), kwargs={}, options={}
+    )
+    try:
+        broker.enqueue(message, delay=None if delay is None else int(delay * 1000))
+    except (redis.RedisError, BrokerConnectionError):
+        raise QueueUnavailable("The queue does not answer; the sync starts later.") from None
+
+
+def enqueue_all(broker: dramatiq.Broker, asked: Iterable[tuple[JobId, Reason]]) -> None:
+    """Put each job on its queue.
+
+    Raises:
+        QueueUnavailable: Redis does not answer; the jobs left over are for the sweep.
+    """
+    for job_id, reason in asked:
+        enqueue(broker, job_id, reason)

@@ -1,0 +1,274 @@
+"""Accounts: their settings, their state, their schedule."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from psycopg import Connection
+from psycopg.errors import UniqueViolation
+from psycopg.rows import TupleRow
+
+from postwire.errors import Conflict, NotFound
+from postwire.model import Account, AccountId, AccountState, Security
+from postwire.store import rows
+
+#: Seconds between automatic looks at a new account, as the predecessor had it.
+DEFAULT_EVERY = 30
+
+
+def add(
+    connection: Connection[TupleRow],
+    account_id: AccountId,
+    *,
+    user_id: str,
+    address: str,
+    host: str,
+    port: int,
+    security: Security,
+    username: str,
+    credential: bytes,
+    window_days: int | None,
+) -> Account:
+    """A new account, `connecting` until its first login.
+
+    Raises:
+        Conflict: the user has an account with that address.
+    """
+    cursor = connection.cursor(row_factory=rows.of(Account))
+    try:
+        cursor.execute(
+            """
+            INSERT INTO account (id, user_id, address, host, port, security, username, credential,
+                                 window_days, state, sync_every, next_sync_at)
+            VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, 'connecting', %s,
+                    now() + make_interval(secs => %s))
+            RETURNING *
+            """,
+            [account_id, user_id, address, host, port, security, username, credential,
+             window_days, DEFAULT_EVERY, DEFAULT_EVERY],
+        )  # fmt: skip
+    except UniqueViolation:
+        raise Conflict(f"There is an account {address} already.") from None
+    return _one(cursor.fetchone())
+
+
+def list_of_user(connection: Connection[TupleRow], user_id: str) -> list[Account]:
+    """The user's accounts, oldest first."""
+    cursor = connection.cursor(row_factory=rows.of(Account))
+    return cursor.execute(
+        "SELECT * FROM account WHERE user_id = %s ORDER BY created_at, id", [user_id]
+    ).fetchall()
+
+
+def get_of_user(connection: Connection[TupleRow], user_id: str, account_id: AccountId) -> Account:
+    """One account, reached through its owner.
+
+    Raises:
+        NotFound: there is none, or it is somebody else's.
+    """
+    cursor = connection.cursor(row_factory=rows.of(Account))
+    return _one(
+        cursor.execute(
+            "SELECT * FROM account WHERE id = %s AND user_id = %s", [account_id, user_id]
+        ).fetchone()
+    )
+
+
+def get(connection: Connection[TupleRow], account_id: AccountId) -> Account:
+    """One account, whoever owns it; for worker and watcher.
+
+    Raises:
+        NotFound: there is none any more.
+    """
+    cursor = connection.cursor(row_factory=rows.of(Account))
+    return _one(cursor.execute("SELECT * FROM account WHERE id = %s", [account_id]).fetchone())
+
+
+def remove(connection: Connection[TupleRow], user_id: str, account_id: AccountId) -> None:
+    """Remove the account and everything kept of it.
+
+    Raises:
+        NotFound: there is none, or it is somebody else's.
+    """
+    removed = connection.execute(
+        "DELETE FROM account WHERE id = %s AND user_id = %s", [account_id, user_id]
+    )
+    if not removed.rowcount:
+        raise NotFound("There is no such account.")
+
+
+def set_state(
+    connection: Connection[TupleRow],
+    account: Account,
+    state: AccountState,
+    reason: str | None = None,
+) -> Account | None:
+    """Move the account to `state`; None where it was there already, for the same reason.
+
+    A paused account stays paused: only `resume` ends that. What a login with an earlier
+    credential found says nothing about the present one.
+    """
+    cursor = connection.cursor(row_factory=rows.of(Account))
+    return cursor.execute(
+        """
+        UPDATE account
+           SET state = %(state)s, state_reason = %(reason)s,
+               state_since = CASE state WHEN %(state)s THEN state_since ELSE now() END,
+               revision = revision + 1
+         WHERE id = %(id)s AND state <> 'paused' AND credential = %(credential)s
+           AND (state, coalesce(state_reason, '')) <> (%(state)s, coalesce(%(reason)s, ''))
+        RETURNING *
+        """,
+        {"id": account.id, "credential": account.credential, "state": state, "reason": reason},
+    ).fetchone()
+
+
+def pause(connection: Connection[TupleRow], user_id: str, account_id: AccountId) -> Account:
+    """Stop all automatic work on the account.
+
+    Raises:
+        NotFound: there is none, or it is somebody else's.
+    """
+    cursor = connection.cursor(row_factory=rows.of(Account))
+    return _one(
+        cursor.execute(
+            """
+            UPDATE account
+               SET state = 'paused', state_reason = NULL, revision = revision + 1,
+                   state_since = CASE state WHEN 'paused' THEN state_since ELSE now() END
+             WHERE id = %s AND user_id = %s
+            RETURNING *
+            """,
+            [account_id, user_id],
+        ).fetchone()
+    )
+
+
+def resume(
+    connection: Connection[TupleRow],
+    user_id: str,
+    account_id: AccountId,
+    credential: bytes | None = None,
+) -> Account:
+    """Let the account be tried again, with a new credential where one is given.
+
+    Raises:
+        NotFound: there is none, or it is somebody else's.
+    """
+    cursor = connection.cursor(row_factory=rows.of(Account))
+    return _one(
+        cursor.execute(
+            """
+            UPDATE account
+               SET state = 'connecting', state_reason = NULL, state_since = now(), failures = 0,
+                   credential = coalesce(%s, credential), revision = revision + 1
+             WHERE id = %s AND user_id = %s
+            RETURNING *
+            """,
+            [credential, account_id, user_id],
+        ).fetchone()
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """When an account is next looked at by itself; `every` in seconds."""
+
+    account_id: AccountId
+    every: int
+    next_sync_at: datetime
+
+
+def set_schedule(
+    connection: Connection[TupleRow],
+    user_id: str,
+    account_id: AccountId | None,
+    every: int | None,
+) -> list[AccountId]:
+    """Look at the user's account, or at all of them, `every` so many seconds; None: never."""
+    changed = connection.execute(
+        """
+        UPDATE account
+           SET sync_every = %(every)s,
+               next_sync_at = now() + make_interval(secs => coalesce(%(every)s, 0))
+         WHERE user_id = %(user_id)s AND (%(account_id)s::uuid IS NULL OR id = %(account_id)s)
+        RETURNING id
+        """,
+        {"every": every, "user_id": user_id, "account_id": account_id},
+    )
+    return [AccountId(id_) for (id_,) in changed]
+
+
+def schedules(connection: Connection[TupleRow], user_id: str) -> list[Schedule]:
+    """The user's schedules."""
+    cursor = connection.cursor(row_factory=rows.of(Schedule))
+    return cursor.execute(
+        """
+        SELECT id AS account_id, sync_every AS every, next_sync_at
+          FROM account
+         WHERE user_id = %s AND sync_every IS NOT NULL
+         ORDER BY created_at, id
+        """,
+        [user_id],
+    ).fetchall()
+
+
+def take_due(connection: Connection[TupleRow], limit: int) -> list[tuple[AccountId, str]]:
+    """Accounts whose time has come, with their owners; each is put off to its next time.
+
+    Several watchers may ask at once: what one has locked, another passes over. The jitter keeps
+    accounts that were added together from being looked at together for ever.
+    """
+    due = connection.execute(
+        """
+        UPDATE account
+           SET next_sync_at = now() + make_interval(secs =>
+                   sync_every * (0.9 + 0.2 * random()) * power(2, least(failures, 6)))
+         WHERE id IN (SELECT id FROM account
+                       WHERE next_sync_at <= now() AND sync_every IS NOT NULL
+                         AND state IN ('active', 'unreachable')
+                       ORDER BY next_sync_at
+                       LIMIT %s
+                         FOR UPDATE SKIP LOCKED)
+        RETURNING id, user_id
+        """,
+        [limit],
+    )
+    return [(AccountId(id_), user_id) for id_, user_id in due]
+
+
+def looked_at(connection: Connection[TupleRow], account_id: AccountId) -> None:
+    """The server was reached and the account is up to date with it."""
+    connection.execute(
+        "UPDATE account SET last_synced_at = now(), failures = 0 WHERE id = %s", [account_id]
+    )
+
+
+def failed(connection: Connection[TupleRow], account_id: AccountId) -> None:
+    """A job of the account was given up; automatic ones come at growing intervals."""
+    connection.execute("UPDATE account SET failures = failures + 1 WHERE id = %s", [account_id])
+
+
+def unread_of_user(connection: Connection[TupleRow], user_id: str) -> dict[AccountId, int]:
+    """Unread messages in the INBOX of each of the user's accounts (RFC 3501 §5.1)."""
+    counted = connection.execute(
+        r"""
+        SELECT mailbox.account_id, count(*)
+          FROM account
+          JOIN mailbox ON mailbox.account_id = account.id AND upper(mailbox.name) = 'INBOX'
+          JOIN placement ON placement.account_id = account.id
+                        AND placement.mailbox_id = mailbox.id
+                        AND NOT ('\Seen' = ANY (placement.flags))
+         WHERE account.user_id = %s
+         GROUP BY mailbox.account_id
+        """,
+        [user_id],
+    )
+    return {AccountId(id_): unread for id_, unread in counted}
+
+
+def _one(account: Account | None) -> Account:
+    if account is None:
+        raise NotFound("There is no such account.")
+    return account

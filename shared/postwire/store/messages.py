@@ -1,0 +1,328 @@
+"""Messages, their bodies, attachments and placements: what a batch stores, what a reader gets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from psycopg import Connection
+from psycopg.rows import TupleRow, dict_row
+from psycopg.types.json import Jsonb
+
+from postwire.errors import NotFound
+from postwire.model import (
+    AccountId,
+    Address,
+    Attachment,
+    Batch,
+    Body,
+    Headers,
+    Incoming,
+    Message,
+    MessageId,
+    Stored,
+)
+from postwire.store import mailboxes
+
+#: The header fields with people in them, as they are kept in `message.addresses`.
+_PEOPLE = ("from_", "to", "cc", "bcc", "reply_to")
+#: RFC 6154: what lies here was sent by the account's owner.
+_SENT = "\\Sent"
+
+
+def find_known(
+    connection: Connection[TupleRow], account_id: AccountId, digests: Sequence[bytes]
+) -> set[bytes]:
+    """Which of the messages are stored already, so that their bodies need not be fetched."""
+    known = connection.execute(
+        "SELECT digest FROM message WHERE account_id = %s AND digest = ANY(%s)",
+        [account_id, list(digests)],
+    )
+    return {digest for (digest,) in known}
+
+
+def store(connection: Connection[TupleRow], batch: Batch) -> Stored:
+    """Store the batch in the caller's transaction and move the cursor.
+
+    A message that is there already gets a further placement and stays one.
+
+    Raises:
+        CursorMoved: another worker stored this first; nothing may be committed.
+        NotFound: the account is gone.
+    """
+    mailboxes.move_cursor(connection, batch.mailbox.id, batch.before, batch.after)
+    epoch, revision, stored_at = raise_revision(connection, batch.mailbox.account_id)
+    added = _add_messages(connection, batch, revision)
+    _add_bodies(connection, batch.mailbox.account_id, added)
+    _add_attachments(connection, batch.mailbox.account_id, added)
+    _add_placements(connection, batch, added)
+    _add_set_aside(connection, batch)
+    new = [one for one in added if one.new]
+    return Stored(
+        epoch=epoch,
+        revision=revision,
+        new=len(new),
+        inbound=0 if _outbound(batch) else len(new),
+        received_at=max((one.incoming.internaldate for one in new), default=None),
+        stored_at=stored_at,
+    )
+
+
+def raise_revision(
+    connection: Connection[TupleRow], account_id: AccountId
+) -> tuple[int, int, datetime]:
+    """Raise the account's revision, once in each transaction that changes it.
+
+    The row lock this takes puts revisions in the order of the commits.
+
+    Returns:
+        epoch, the new revision, and the time of the transaction.
+
+    Raises:
+        NotFound: the account is gone.
+    """
+    row = connection.execute(
+        "UPDATE account SET revision = revision + 1 WHERE id = %s RETURNING epoch, revision, now()",
+        [account_id],
+    ).fetchone()
+    if row is None:
+        raise NotFound("The account was removed.")
+    epoch, revision, stored_at = row
+    return epoch, revision, stored_at
+
+
+@dataclass(frozen=True, slots=True)
+class _Added:
+    id: MessageId
+    new: bool
+    incoming: Incoming
+
+
+def _outbound(batch: Batch) -> bool:
+    return batch.mailbox.special_use == _SENT
+
+
+def _add_messages(connection: Connection[TupleRow], batch: Batch, revision: int) -> list[_Added]:
+    cursor = connection.cursor()
+    cursor.executemany(
+        """
+        INSERT INTO message AS stored
+               (account_id, digest, message_id, in_reply_to, "references", subject, date,
+                internaldate, addresses, size, direction, snippet, has_attachments, problem,
+                added_revision, revision)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+        ON CONFLICT (account_id, digest)
+            DO UPDATE SET revision = EXCLUDED.revision, expunged_at = NULL
+        RETURNING id, added_revision = revision
+        """,
+        [_message_row(batch, incoming, revision) for incoming in batch.incoming],
+        returning=True,
+    )
+    added: list[_Added] = []
+    seen: set[MessageId] = set()
+    for result, incoming in zip(cursor.results(), batch.incoming, strict=True):
+        ((id_, new),) = result.fetchall()
+        # A mailbox may hold the same message twice: the second one of a batch is not new.
+        added.append(_Added(id_, new and id_ not in seen, incoming))
+        seen.add(id_)
+    return added
+
+
+def _message_row(batch: Batch, incoming: Incoming, revision: int) -> list[object]:
+    headers = incoming.headers
+    people = {
+        name: [[person.name, person.address] for person in getattr(headers, name)]
+        for name in _PEOPLE
+    }
+    return [
+        batch.mailbox.account_id,
+        incoming.digest,
+        headers.message_id,
+        headers.in_reply_to,
+        list(headers.references),
+        headers.subject,
+        headers.date,
+        incoming.internaldate,
+        Jsonb(people),
+        incoming.size,
+        "outbound" if _outbound(batch) else "inbound",
+        incoming.body.snippet if incoming.body else "",
+        bool(incoming.attachments),
+        incoming.problem,
+        revision,
+        revision,
+    ]
+
+
+def _add_bodies(
+    connection: Connection[TupleRow], account_id: AccountId, added: Iterable[_Added]
+) -> None:
+    connection.cursor().executemany(
+        "INSERT INTO body (account_id, message_id, text, html) VALUES (%s, %s, %s, %s)",
+        [
+            [account_id, one.id, one.incoming.body.text, one.incoming.body.html]
+            for one in added
+            if one.new and one.incoming.body
+        ],
+    )
+
+
+def _add_attachments(
+    connection: Connection[TupleRow], account_id: AccountId, added: Iterable[_Added]
+) -> None:
+    connection.cursor().executemany(
+        """
+        INSERT INTO attachment (account_id, message_id, n, section, filename, content_type, size,
+                                content_id, disposition)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+        """,
+        [
+            [account_id, one.id, n, part.section, part.filename, part.content_type, part.size,
+             part.content_id, part.disposition]
+            for one in added
+            if one.new
+            for n, part in enumerate(one.incoming.attachments, start=1)
+        ],
+    )  # fmt: skip
+
+
+def _add_placements(connection: Connection[TupleRow], batch: Batch, added: list[_Added]) -> None:
+    connection.cursor().executemany(
+        """
+        INSERT INTO placement (account_id, mailbox_id, uidvalidity, uid, message_id, flags, modseq)
+        VALUES (%s, %s, %s, %s, %s, %s, %s)
+        ON CONFLICT DO NOTHING
+        """,
+        [
+            [batch.mailbox.account_id, batch.mailbox.id, batch.before.uidvalidity,
+             one.incoming.uid, one.id, list(one.incoming.flags), one.incoming.modseq]
+            for one in added
+        ],
+    )  # fmt: skip
+
+
+def _add_set_aside(connection: Connection[TupleRow], batch: Batch) -> None:
+    connection.cursor().executemany(
+        """
+        INSERT INTO set_aside (mailbox_id, uidvalidity, uid, error) VALUES (%s, %s, %s, %s)
+        ON CONFLICT (mailbox_id, uidvalidity, uid) DO UPDATE SET error = EXCLUDED.error, at = now()
+        """,
+        [
+            [batch.mailbox.id, batch.before.uidvalidity, message.uid, message.error]
+            for message in batch.set_aside
+        ],
+    )
+
+
+def list_of_user(
+    connection: Connection[TupleRow],
+    user_id: str,
+    *,
+    account_id: AccountId | None,
+    mailbox: str | None,
+    before: tuple[datetime, MessageId] | None,
+    limit: int,
+) -> list[Message]:
+    """The user's messages, newest first, without bodies.
+
+    `before` is the (internaldate, id) of the last one seen. Each account gives its own newest,
+    from its index; what is left is to merge so few.
+    """
+    internaldate, id_ = before or (None, None)
+    cursor = connection.cursor(row_factory=dict_row)
+    listed = cursor.execute(
+        """
+        SELECT newest.*, placed.mailboxes, placed.flags
+          FROM account
+          CROSS JOIN LATERAL (
+                SELECT message.*
+                  FROM message
+                 WHERE message.account_id = account.id AND expunged_at IS NULL
+                   AND (%(internaldate)s::timestamptz IS NULL
+                        OR (internaldate, message.id) < (%(internaldate)s, %(id)s))
+                   AND (%(mailbox)s::text IS NULL OR EXISTS (
+                        SELECT FROM placement JOIN mailbox ON mailbox.id = placement.mailbox_id
+                         WHERE placement.account_id = account.id
+                           AND placement.message_id = message.id AND mailbox.name = %(mailbox)s))
+                 ORDER BY internaldate DESC, message.id DESC
+                 LIMIT %(limit)s) AS newest
+          CROSS JOIN placed(newest.account_id, newest.id)
+         WHERE account.user_id = %(user_id)s
+           AND (%(account_id)s::uuid IS NULL OR account.id = %(account_id)s)
+         ORDER BY newest.internaldate DESC, newest.id DESC
+         LIMIT %(limit)s
+        """,
+        {"user_id": user_id, "account_id": account_id, "mailbox": mailbox,
+         "internaldate": internaldate, "id": id_, "limit": limit},
+    )  # fmt: skip
+    return [_message(row) for row in listed]
+
+
+def get_of_user(connection: Connection[TupleRow], user_id: str, message_id: MessageId) -> Message:
+    """One message with its body and attachments, reached through its owner.
+
+    Raises:
+        NotFound: there is none, or it is somebody else's.
+    """
+    cursor = connection.cursor(row_factory=dict_row)
+    row = cursor.execute(
+        """
+        SELECT message.*, body.text, body.html, placed.mailboxes, placed.flags
+          FROM account
+          JOIN message ON message.account_id = account.id AND message.id = %(id)s
+          LEFT JOIN body ON body.account_id = message.account_id AND body.message_id = message.id
+          CROSS JOIN placed(message.account_id, message.id)
+         WHERE account.user_id = %(user_id)s AND message.expunged_at IS NULL
+        """,
+        {"user_id": user_id, "id": message_id},
+    ).fetchone()
+    if row is None:
+        raise NotFound("There is no such message.")
+    body = Body(text=row["text"], html=row["html"], snippet=row["snippet"])
+    parts = _attachments(connection, row["account_id"], message_id)
+    return replace(_message(row), body=body, attachments=parts)
+
+
+def _attachments(
+    connection: Connection[TupleRow], account_id: AccountId, message_id: MessageId
+) -> tuple[Attachment, ...]:
+    listed = connection.execute(
+        """
+        SELECT section, filename, content_type, size, content_id, disposition
+          FROM attachment
+         WHERE account_id = %s AND message_id = %s
+         ORDER BY n
+        """,
+        [account_id, message_id],
+    )
+    return tuple(Attachment(*row) for row in listed)
+
+
+def _message(row: dict[str, Any]) -> Message:
+    people = {
+        name: tuple(Address(*person) for person in row["addresses"].get(name, ()))
+        for name in _PEOPLE
+    }
+    return Message(
+        id=row["id"],
+        account_id=row["account_id"],
+        headers=Headers(
+            message_id=row["message_id"],
+            in_reply_to=row["in_reply_to"],
+            references=tuple(row["references"]),
+            subject=row["subject"],
+            date=row["date"],
+            **people,
+        ),
+        internaldate=row["internaldate"],
+        size=row["size"],
+        direction=row["direction"],
+        snippet=row["snippet"],
+        mailboxes=tuple(row["mailboxes"]),
+        flags=tuple(row["flags"]),
+        has_attachments=row["has_attachments"],
+        revision=row["revision"],
+        problem=row["problem"],
+    )

@@ -1,0 +1,56 @@
+"""Apply the numbered migrations; `python -m postwire.store.migrate`.
+
+yoyo knows which were applied. Its own lock is a row that a killed run leaves behind, so an
+advisory lock guards instead: PostgreSQL drops it with the connection.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib.resources import as_file, files
+
+import psycopg
+import structlog
+from yoyo import get_backend, read_migrations
+
+from postwire import log
+from postwire.errors import SettingsError
+from postwire.settings import MigrateSettings, load
+
+#: Any constant will do, as long as every release uses the same.
+_LOCK = 0x706F737477697265
+_SCHEME = "postgresql://"
+
+
+def migrate(url: str) -> list[str]:
+    """Bring the database up to date; return the ids of the migrations applied now."""
+    driver_url = "postgresql+psycopg://" + url.removeprefix(_SCHEME)
+    with (
+        psycopg.connect(url, autocommit=True, connect_timeout=10) as guard,
+        as_file(files("postwire") / "migrations") as folder,
+    ):
+        guard.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
+        backend = get_backend(driver_url)
+        try:
+            pending = backend.to_apply(read_migrations(str(folder)))
+            backend.apply_migrations(pending)
+            return [migration.id for migration in pending]
+        finally:
+            backend.connection.close()
+
+
+def main() -> int:
+    """Migrate the database that the settings name."""
+    try:
+        settings = load(MigrateSettings)
+    except SettingsError as error:
+        sys.stderr.write(f"postwire migrate: {error}\n")
+        return 2
+    log.set_up(settings.log_level, "migrate")
+    applied = migrate(settings.database_url.get_secret_value())
+    structlog.get_logger().info("the schema is up to date", applied=applied)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,73 @@
+"""The connection pool, and the one border where the driver's errors become ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TypeAlias
+
+import psycopg
+from psycopg import Connection
+from psycopg.rows import TupleRow
+from psycopg.types.string import TextLoader
+from psycopg_pool import ConnectionPool, PoolTimeout, TooManyRequests
+
+from postwire.errors import StoreUnavailable
+
+Pool: TypeAlias = "ConnectionPool[Connection[TupleRow]]"
+#: Seconds until a caller is told that the database does not answer.
+WAIT = 5.0
+#: A statement that runs for longer, or a transaction that idles for longer, is ended.
+_OPTIONS = "-c statement_timeout=30s -c idle_in_transaction_session_timeout=30s -c timezone=UTC"
+
+
+def make_pool(url: str, size: int) -> Pool:
+    """A pool of at most `size` connections; it opens them when it can, and does not wait here."""
+    return ConnectionPool(
+        url,
+        configure=_configure,
+        min_size=1,
+        max_size=size,
+        timeout=WAIT,
+        max_waiting=size * 50,
+        max_lifetime=30 * 60,
+        check=ConnectionPool.check_connection,
+        open=True,
+        kwargs={
+            "connect_timeout": int(WAIT),
+            # A peer that vanished is noticed within this many milliseconds (tcp(7)).
+            "tcp_user_timeout": 15_000,
+            "options": _OPTIONS,
+        },
+    )
+
+
+def _configure(connection: Connection[TupleRow]) -> None:
+    # An account's id is a string to everyone but PostgreSQL.
+    connection.adapters.register_loader("uuid", TextLoader)
+
+
+@contextmanager
+def transaction(pool: Pool) -> Iterator[Connection[TupleRow]]:
+    """One transaction: committed when the block ends, rolled back when it raises.
+
+    Raises:
+        StoreUnavailable: the database does not answer, or ended the connection.
+    """
+    try:
+        with pool.connection() as connection:
+            yield connection
+    except (PoolTimeout, TooManyRequests):
+        raise StoreUnavailable("The database does not answer right now.") from None
+    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        raise StoreUnavailable(f"The database does not answer: {type(error).__name__}.") from error
+
+
+def check(pool: Pool) -> str | None:
+    """What is wrong with the database in words, or None; for readiness."""
+    try:
+        with transaction(pool) as connection:
+            connection.execute("SELECT 1")
+    except StoreUnavailable as error:
+        return str(error)
+    return None
