@@ -1,6 +1,6 @@
-"""Makes the demo's account known to Postwire: `python -m postwire_demo.seed`.
+"""Fills the demo's mailboxes and makes them known to Postwire: `python -m postwire_demo.seed`.
 
-It goes through the REST API, as any program of a user would.
+It goes through IMAP and the REST API, as any program of a user would.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from postwire.tokens import sign_bearer
+from postwire_demo import letters, mail
 from postwire_demo.errors import DemoError
 from postwire_demo.mail import MailAccount
 
@@ -44,9 +45,10 @@ class SeedSettings(BaseSettings):
 
 
 def main() -> None:
-    """Make the account and print the address of its inbox."""
+    """Fill the mailboxes, make the account, and print the address of its inbox."""
     settings = SeedSettings()  # type: ignore[call-arg] # from the environment
     token = sign_bearer(settings.jwt_secret.get_secret_value(), USER, LIFETIME)
+    mail.fill(settings.imap, letters.seeds(letters.now()))
     ensure_account(settings.api, token, settings.imap)
     print(f"The inbox: {inbox(settings.page or settings.api, token)}")
 
