@@ -4,6 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 PYTHON ?= python3
 BIN := .venv/bin
+VAR ?= var
 MEMBERS := shared services/api services/sync-worker services/gateway demo
 COMPILE = $(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 \
 	--no-emit-package postwire --custom-compile-command 'make lock'
@@ -25,6 +26,15 @@ help: ## List the targets
 
 .PHONY: setup
 setup: .venv/installed ## Install what Python needs into .venv
+
+.PHONY: demo
+demo: setup ## Run all of Postwire here, with mail arriving; its data is kept in var/
+	@exec $(BIN)/python -m postwire_demo $(VAR) web
+
+.PHONY: web
+web: setup ## Build the inbox page into web/dist
+	@mkdir -p $(VAR)/log
+	@exec $(BIN)/python -m postwire_demo.page web $(VAR)/log/web.log
 
 .PHONY: fmt
 fmt: setup ## Format the Python code
