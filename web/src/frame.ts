@@ -6,7 +6,7 @@ const POLICY_WITH_IMAGES = `${POLICY} https:; upgrade-insecure-requests`;
 const STYLE = `
 :root { color-scheme: light; }
 body { margin: 0; padding: 20px 24px; background: #fff; color: #1d2023;
-  font: 15px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif;
+  font: 15px/1.55 -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif;
   overflow-wrap: break-word; }
 img { max-width: 100%; height: auto; }
 img:not([src]) { display: none; }

@@ -60,7 +60,7 @@ export class Link {
   /** Asks for a token to learn the gateway's address, then connects; never rejects. */
   async open(): Promise<void> {
     const token = await this.#mint(() => this.#closed);
-    if (!token) return;
+    if (!token || this.#closed) return;
     this.#firstToken = token;
     this.#connect(token.url);
   }

@@ -13,7 +13,7 @@ export function shortTime(iso: string, now: number, locale?: string): string {
 }
 
 function shortForm(then: Date, now: Date): Intl.DateTimeFormatOptions {
-  if (then.toDateString() === now.toDateString()) return { hour: "2-digit", minute: "2-digit" };
+  if (then.toDateString() === now.toDateString()) return { timeStyle: "short" };
   const age = now.getTime() - then.getTime();
   if (age > 0 && age < 6 * DAY) return { weekday: "short" };
   if (then.getFullYear() === now.getFullYear()) return { day: "numeric", month: "short" };

@@ -42,7 +42,7 @@ function HtmlBody({ html }: { html: string }) {
 function TextBody({ text }: { text: string }) {
   const parts = useMemo(() => linkParts(text), [text]);
   return (
-    <div className="letter-text" dir="auto">
+    <div className="letter-text">
       {parts.map(({ text: words, href, at }) =>
         href ? (
           <a key={at} href={href} target="_blank" rel="noopener noreferrer">

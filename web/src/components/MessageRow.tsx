@@ -29,10 +29,12 @@ export const MessageRow = memo(function MessageRow({ message, open, now, onOpen 
         <time className="row-time" dateTime={internalDate} title={fullTime(internalDate)}>
           {shortTime(internalDate, now)}
         </time>
-        <span className="row-subject" dir="auto">
-          {subjectOf(message)}
+        <span className="row-about">
+          <span className="row-subject" dir="auto">
+            {subjectOf(message)}
+          </span>
+          {message.hasAttachments && <AttachmentMark />}
         </span>
-        {message.hasAttachments && <AttachmentMark />}
         <span className="row-snippet" dir="auto">
           {message.snippet}
         </span>

@@ -91,7 +91,7 @@ function People({ label, people }: { label: string; people: Person[] }) {
           // The same person may be named twice, and nothing else tells the two apart.
           // oxlint-disable-next-line react/no-array-index-key
           <span className="person" key={index}>
-            {person.name && <bdi>{person.name} </bdi>}
+            {person.name && <bdi>{person.name}</bdi>}{" "}
             <bdi className={person.name ? "muted" : ""}>{person.address}</bdi>
           </span>
         ))}

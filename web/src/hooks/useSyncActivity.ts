@@ -20,7 +20,7 @@ const POLLS = 60;
 
 /** The running syncs by account id, and how to start one. */
 export function useSyncActivity(api: Api, refresh: () => Promise<void>) {
-  const { on, off } = useSocket();
+  const { on, off, onCatchUp } = useSocket();
   const [activities, setActivities] = useState<Activities>({});
   const tell = useCallback((accountId: string, activity: Activity | null) => {
     setActivities((before) => ({ ...before, [accountId]: activity }));
@@ -29,13 +29,19 @@ export function useSyncActivity(api: Api, refresh: () => Promise<void>) {
   useEffect(() => {
     const progress = (event: SyncEvent) => tell(event.accountId, progressOf(event));
     const failed = (event: SyncEvent) => tell(event.accountId, failure(event.error));
+    const succeeded = (event: SyncEvent) => setActivities((all) => withoutFailure(all, event));
     on("sync:progress", progress);
     on("sync:failed", failed);
+    on("email:synced", succeeded);
     return () => {
       off("sync:progress", progress);
       off("sync:failed", failed);
+      off("email:synced", succeeded);
     };
   }, [on, off, tell]);
+
+  // The end of a sync may have been told while the link was down: nothing is claimed after that.
+  useEffect(() => onCatchUp(async () => setActivities({})), [onCatchUp]);
 
   const syncNow = useCallback(
     async (accountId: string) => {
@@ -57,6 +63,10 @@ export function useSyncActivity(api: Api, refresh: () => Promise<void>) {
 function progressOf({ done = 0, total = 0 }: SyncEvent): Activity | null {
   if (done >= total) return null;
   return { words: `Fetching ${done} of ${total}…`, busy: true, failed: false };
+}
+
+function withoutFailure(all: Activities, { accountId }: SyncEvent): Activities {
+  return all[accountId]?.failed ? { ...all, [accountId]: null } : all;
 }
 
 function failure(reason: string | undefined): Activity {
