@@ -62,6 +62,12 @@ export function createApi({ token, onUnauthorized, origin = "" }: ApiOptions) {
         body: account,
         timeoutMs: LOGIN_TIMEOUT_MS,
       }),
+    changePassword: (id: string, password: string) =>
+      call<Account>(`/api/accounts/${encodeURIComponent(id)}/credential`, {
+        method: "PUT",
+        body: { password },
+        timeoutMs: LOGIN_TIMEOUT_MS,
+      }),
     messages: (query: MessageQuery) => call<MessagePage>(`/api/messages${queryString(query)}`),
     message: (id: string, signal?: AbortSignal) =>
       call<Message>(`/api/messages/${encodeURIComponent(id)}`, { signal }),

@@ -6,10 +6,12 @@ import { useEmailUpdates } from "../hooks/useEmailUpdates";
 import { useMessages } from "../hooks/useMessages";
 import { useRoute } from "../hooks/useRoute";
 import { useSyncActivity } from "../hooks/useSyncActivity";
+import type { Account } from "../model";
 import { AddAccountDialog } from "./AddAccountDialog";
 import { Header } from "./Header";
 import { MessageList } from "./MessageList";
 import { MessageView } from "./MessageView";
+import { PasswordDialog } from "./PasswordDialog";
 import { Sidebar } from "./Sidebar";
 import { Toast } from "./Toast";
 
@@ -17,6 +19,7 @@ import { Toast } from "./Toast";
 export function Inbox({ api }: { api: Api }) {
   const [{ accountId, messageId }, go] = useRoute();
   const [adding, setAdding] = useState(false);
+  const [renewing, setRenewing] = useState<Account | null>(null);
   const [accountsShown, setAccountsShown] = useState(false);
   const { accounts, error, refresh } = useAccounts(api);
   const messages = useMessages(api, accountId);
@@ -30,10 +33,15 @@ export function Inbox({ api }: { api: Api }) {
     setAccountsShown(false);
     go({ accountId: id, messageId: null });
   };
+  const refetch = () => void refresh().catch(() => undefined);
   const added = (id: string) => {
     setAdding(false);
     choose(id);
-    void refresh().catch(() => undefined);
+    refetch();
+  };
+  const renewed = () => {
+    setRenewing(null);
+    refetch();
   };
 
   return (
@@ -54,7 +62,8 @@ export function Inbox({ api }: { api: Api }) {
         onChoose={choose}
         onSync={(id) => void syncNow(id)}
         onAdd={() => setAdding(true)}
-        onRetry={() => void refresh().catch(() => undefined)}
+        onPassword={setRenewing}
+        onRetry={refetch}
       />
       <MessageList
         feed={messages}
@@ -66,6 +75,14 @@ export function Inbox({ api }: { api: Api }) {
       />
       <MessageView api={api} id={messageId} onClose={() => go({ accountId, messageId: null })} />
       {adding && <AddAccountDialog api={api} onAdded={added} onClose={() => setAdding(false)} />}
+      {renewing && (
+        <PasswordDialog
+          api={api}
+          account={renewing}
+          onChanged={renewed}
+          onClose={() => setRenewing(null)}
+        />
+      )}
       <Toast toast={arrivals.toast} onDismiss={arrivals.dismiss} />
     </div>
   );

@@ -45,8 +45,11 @@ export const MessageRow = memo(function MessageRow({ message, open, now, onOpen 
 
 function AttachmentMark() {
   return (
-    <svg className="row-clip" viewBox="0 0 16 16" role="img" aria-label="Has attachments">
-      <path d="M13 7.2 8 12.2a3.2 3.2 0 0 1-4.6-4.6l5.4-5.3a2.1 2.1 0 0 1 3 3L6.6 10.5a1 1 0 0 1-1.5-1.5l4.6-4.5" />
-    </svg>
+    <span className="row-clip">
+      <span className="hidden">Has attachments.</span>
+      <svg viewBox="0 0 16 16" aria-hidden="true">
+        <path d="M13 7.2 8 12.2a3.2 3.2 0 0 1-4.6-4.6l5.4-5.3a2.1 2.1 0 0 1 3 3L6.6 10.5a1 1 0 0 1-1.5-1.5l4.6-4.5" />
+      </svg>
+    </span>
   );
 }

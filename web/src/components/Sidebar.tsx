@@ -13,12 +13,13 @@ interface Props {
   activities: Activities;
   onChoose: (id: string | null) => void;
   onSync: (id: string) => void;
+  onPassword: (account: Account) => void;
   onAdd: () => void;
   onRetry: () => void;
 }
 
 export function Sidebar(props: Props) {
-  const { accounts, chosenId, shown, activities, onChoose, onSync, onAdd } = props;
+  const { accounts, chosenId, shown, activities, onChoose, onSync, onPassword, onAdd } = props;
   const unread = accounts?.reduce((sum, account) => sum + account.unread, 0) ?? 0;
   return (
     <nav id="accounts" className="sidebar" aria-label="Accounts" data-shown={shown}>
@@ -41,6 +42,7 @@ export function Sidebar(props: Props) {
             activity={activities[account.id] ?? null}
             onChoose={() => onChoose(account.id)}
             onSync={() => onSync(account.id)}
+            onPassword={() => onPassword(account)}
           />
         ))}
       </ul>
@@ -71,9 +73,11 @@ interface ItemProps {
   activity: Activity | null;
   onChoose: () => void;
   onSync: () => void;
+  onPassword: () => void;
 }
 
-function AccountItem({ account, chosen, activity, onChoose, onSync }: ItemProps) {
+function AccountItem(props: ItemProps) {
+  const { account, chosen, activity, onChoose, onSync, onPassword } = props;
   const now = useNow();
   useAccountRoom(account.id);
   const words = activity?.words ?? stateWords(account, now);
@@ -107,6 +111,16 @@ function AccountItem({ account, chosen, activity, onChoose, onSync }: ItemProps)
         >
           Sync now
         </button>
+        {account.state === "auth_failed" && (
+          <button
+            type="button"
+            className="inline"
+            aria-label={`New password for ${account.address}`}
+            onClick={onPassword}
+          >
+            New password
+          </button>
+        )}
       </div>
     </li>
   );
