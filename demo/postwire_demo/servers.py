@@ -1,6 +1,6 @@
-"""PostgreSQL and Valkey out of wheels, on free ports of the loopback; the tests use them too.
+"""PostgreSQL, Valkey and a mail server out of wheels, on free ports; the tests use them too.
 
-Neither needs root, Docker or an installed server. Both are context managers that yield a URL.
+None needs root, Docker or an installed server. Each is a context manager that yields its address.
 """
 
 from __future__ import annotations
@@ -12,12 +12,15 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from postwire_demo import mailserver
 from postwire_demo.errors import DemoError
-from postwire_demo.processes import HOST, free_port, spawn, stop, wait_until
+from postwire_demo.mail import MailAccount
+from postwire_demo.processes import HOST, accepts, free_port, spawn, stop, wait_until
 
 _USER = "postwire"
 #: Small: one person looks at the demo, and a test-suite holds few rows.
@@ -33,7 +36,8 @@ _SETTINGS = {
 }
 #: A test's data need not outlive a power cut.
 _FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
-_STOP_SECONDS = 5.0
+#: All of the demo stops within ten seconds, three servers among it.
+_STOP_SECONDS = 1.5
 
 
 @contextmanager
@@ -81,6 +85,34 @@ def valkey(folder: Path, log: Path, password: str) -> Iterator[str]:
         yield f"redis://:{password}@{HOST}:{port}/0"
     finally:
         stop(process, signal.SIGTERM, _STOP_SECONDS)
+
+
+@contextmanager
+def imap(folder: Path, log: Path, login: str, password: str) -> Iterator[MailAccount]:
+    """Run the mail server on `folder`; yields the one account, on the same port as last time.
+
+    An account is its host and port too: on another port it would be another account.
+
+    Raises:
+        DemoError: it does not start.
+    """
+    mailserver.add_login(folder, login, password)
+    port = _port_of_last_time(folder / "port")
+    command = [sys.executable, "-m", mailserver.__name__, str(folder), str(port)]
+    process = spawn(command, log)
+    try:
+        wait_until(lambda: accepts(port), process, "The mail server", log)
+        yield MailAccount(host=HOST, port=port, security="none", username=login, password=password)
+    finally:
+        stop(process, signal.SIGTERM, _STOP_SECONDS)
+
+
+def _port_of_last_time(file: Path) -> int:
+    port = int(file.read_text()) if file.exists() else 0
+    if not port or accepts(port):
+        port = free_port()
+        file.write_text(f"{port}\n")
+    return port
 
 
 def _initialise(data: Path, password: str) -> None:

@@ -6,8 +6,8 @@ The push is a hint: PostgreSQL stays the truth, and a lost event is healed by th
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Literal, Protocol
+from datetime import UTC, datetime
+from typing import Annotated, Literal, Protocol
 
 import msgspec
 import redis
@@ -15,6 +15,7 @@ import structlog
 
 from postwire.errors import BadEvent
 from postwire.metrics import EVENTS_DROPPED, EVENTS_PUBLISHED
+from postwire.model import Account, Stored
 
 #: The predecessor's channel; its consumers listen here too.
 CHANNEL = "email:sync"
@@ -22,6 +23,9 @@ CHANNEL = "email:sync"
 MAX_EVENT_BYTES = 16 * 1024
 
 Type = Literal["sync", "push", "flags", "expunged", "reset", "progress", "state", "failed"]
+
+#: An hour without its zone cannot be compared with ours.
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 log = structlog.get_logger()
 
@@ -38,16 +42,65 @@ class Event(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_
     user_id: str
     email_address: str
     count: int
-    timestamp: datetime
+    timestamp: Moment
     type: Type
     epoch: int
     revision: int
-    received_at: datetime | None = None
+    received_at: Moment | None = None
     state: str | None = None
     state_reason: str | None = None
     done: int | None = None
     total: int | None = None
     error: str | None = None
+
+
+def of_batch(account: Account, stored: Stored, kind: Type, *, announce: bool) -> Event:
+    """What to tell of a committed batch.
+
+    Mail that arrived is announced and counts as new; mail that was always there does not.
+    """
+    return Event(
+        account_id=account.id,
+        user_id=account.user_id,
+        email_address=account.address,
+        count=stored.inbound if announce else 0,
+        timestamp=stored.stored_at,
+        type=kind,
+        epoch=stored.epoch,
+        revision=stored.revision,
+        received_at=stored.received_at if announce else None,
+    )
+
+
+def of_state(account: Account) -> Event:
+    """What to tell of an account whose state was changed."""
+    return Event(
+        account_id=account.id,
+        user_id=account.user_id,
+        email_address=account.address,
+        count=0,
+        timestamp=account.state_since,
+        type="state",
+        epoch=account.epoch,
+        revision=account.revision,
+        state=account.state,
+        state_reason=account.state_reason,
+    )
+
+
+def of_failure(account: Account, error: str) -> Event:
+    """What to tell of a sync that was given up, with the reason in words."""
+    return Event(
+        account_id=account.id,
+        user_id=account.user_id,
+        email_address=account.address,
+        count=0,
+        timestamp=datetime.now(UTC),
+        type="failed",
+        epoch=account.epoch,
+        revision=account.revision,
+        error=error,
+    )
 
 
 _encoder = msgspec.json.Encoder()

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeAlias
+from typing import TypeAlias
 
-from litestar.params import Dependency
+from litestar.di import NamedDependency
+from litestar.params import SkipValidation
 
 from postwire.credentials import Keyring
 from postwire.store.pool import Pool
 from postwire_api import queue
 
 #: The id of the user who asks.
-User: TypeAlias = Annotated[str, Dependency(skip_validation=True)]
-Store: TypeAlias = Annotated[Pool, Dependency(skip_validation=True)]
-Queue: TypeAlias = Annotated[queue.Queue, Dependency(skip_validation=True)]
-Keys: TypeAlias = Annotated[Keyring, Dependency(skip_validation=True)]
+User: TypeAlias = NamedDependency[SkipValidation[str]]
+Store: TypeAlias = NamedDependency[SkipValidation[Pool]]
+Queue: TypeAlias = NamedDependency[SkipValidation[queue.Queue]]
+Keys: TypeAlias = NamedDependency[SkipValidation[Keyring]]
