@@ -34,11 +34,11 @@ def main() -> int:
     """Run until SIGTERM or SIGINT."""
     try:
         settings = load(WorkerSettings)
+        log.set_up(settings.log_level, "sync-worker")
         runtime = make_runtime(settings, connections=settings.worker_threads + 3)
     except SettingsError as error:
         sys.stderr.write(f"postwire sync-worker: {error}\n")
         return 2
-    log.set_up(settings.log_level, "sync-worker")
     stopping = threading.Event()
     on_signal(stopping.set)
     declare(runtime)

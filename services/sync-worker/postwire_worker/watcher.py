@@ -98,11 +98,11 @@ def main() -> int:
     """Run until SIGTERM or SIGINT."""
     try:
         settings = load(WatcherSettings)
+        log.set_up(settings.log_level, "watcher")
         runtime = make_runtime(settings, connections=_CLERKS + 2)
     except SettingsError as error:
         sys.stderr.write(f"postwire watcher: {error}\n")
         return 2
-    log.set_up(settings.log_level, "watcher")
     watcher = Watcher(runtime, settings)
     on_signal(watcher.loop.stop)
     port = ops.serve(
