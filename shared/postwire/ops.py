@@ -22,7 +22,7 @@ Check = Callable[[], str | None]
 
 log = structlog.get_logger()
 
-_JSON = [("Content-Type", "application/json")]
+_JSON = ("Content-Type", "application/json")
 
 
 class _Server(ThreadingMixIn, WSGIServer):
@@ -60,7 +60,7 @@ def serve(host: str, port: int, *, live: Mapping[str, Check], ready: Mapping[str
             case "/health/ready":
                 return _answer(ready, start)
             case _:
-                start("404 Not Found", _JSON)
+                start("404 Not Found", [_JSON])
                 return [b'{"status": "no such page; see /metrics, /health/live, /health/ready"}']
 
     server = make_server(host, port, app, server_class=_Server, handler_class=_Handler)
@@ -71,7 +71,8 @@ def serve(host: str, port: int, *, live: Mapping[str, Check], ready: Mapping[str
 def _answer(checks: Mapping[str, Check], start: StartResponse) -> Iterable[bytes]:
     results = {name: _run(check) for name, check in checks.items()}
     ok = not any(results.values())
-    start("200 OK" if ok else "503 Service Unavailable", _JSON)
+    # A list of its own: wsgiref puts this answer's length into it.
+    start("200 OK" if ok else "503 Service Unavailable", [_JSON])
     body = {
         "status": "ok" if ok else "failing",
         "checks": {name: wrong or "ok" for name, wrong in results.items()},
