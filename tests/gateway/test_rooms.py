@@ -22,7 +22,7 @@ async def test_a_socket_that_left_is_in_no_room_and_leaves_nothing_behind(
     # When both have left, nothing is kept
     await second.disconnect()
     await until(lambda: rooms.rooms == {})
-    assert rooms._rooms_of == {}  # noqa: SLF001
+    assert rooms._rooms_of == {}
     assert not any(rooms.pending_connect.values())
     assert not any(rooms.pending_disconnect.values())
 
