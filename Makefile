@@ -36,6 +36,26 @@ web: setup ## Build the inbox page into web/dist
 	@mkdir -p $(VAR)/log
 	@exec $(BIN)/python -m postwire_demo.page web $(VAR)/log/web.log
 
+.PHONY: check
+check: lint test ## Format, lint, types, import contracts and tests: what every commit passes
+
+.PHONY: lint
+lint: web ## Format, lint, types and import contracts, without the tests
+	$(BIN)/ruff format --check -q .
+	$(BIN)/ruff check -q .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache | tail -n 1
+	$(BIN)/python -m postwire_demo.node web run check
+
+.PHONY: test
+test: web test-tools ## Set up and run all tests, on real servers and in a real browser
+	$(BIN)/pytest $(PYTEST)
+
+# What is no wheel comes from apt where this may be done; else the tests that need it say so.
+.PHONY: test-tools
+test-tools:
+	@tests/install-tools
+
 .PHONY: fmt
 fmt: setup ## Format the Python code
 	$(BIN)/ruff check -q --fix --exit-zero .

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from worker.conftest import Accounts
 
 from postwire.errors import CursorMoved
 from postwire.model import Account, Message
@@ -15,7 +16,6 @@ from postwire_worker.imap import connect
 from postwire_worker.runtime import Runtime
 from postwire_worker.sync import Committed, sync
 from support.mailbox import MailUser, letter
-from worker.conftest import Accounts
 
 
 def run(runtime: Runtime, account: Account) -> list[Committed]:
@@ -257,9 +257,7 @@ def test_a_message_in_two_mailboxes_is_one_message(
     assert set(message.mailboxes) == {"INBOX", "Sent"}
 
 
-def test_a_sent_mailbox_without_special_use_is_known_by_its_name(
-    runtime: Runtime, add_account: Accounts, user: MailUser
-) -> None:
+def test_a_sent_mailbox_without_special_use_is_known_by_its_name() -> None:
     # Given a listing as a server without RFC 6154 gives it
     listed = [
         policy.Listed("INBOX", ".", frozenset()),
