@@ -18,7 +18,7 @@ from postwire_demo.keys import Keys
 from postwire_demo.mail import MailAccount
 from postwire_demo.processes import HOST, free_port
 from postwire_demo.services import Service
-from postwire_demo.signals import Stopped, raise_at_stop
+from postwire_demo.signals import Stopped, look_no_longer, raise_at_stop
 
 _PUBLISHED = "demo.json"
 _RULE = "─" * 78
@@ -39,6 +39,8 @@ def main() -> int:
     except DemoError as error:
         print(f"The demo cannot go on. {error}", file=sys.stderr, flush=True)
         return 1
+    finally:
+        look_no_longer()
     return 0
 
 

@@ -26,7 +26,7 @@ from postwire.settings import (
 from postwire_demo.errors import DemoError
 from postwire_demo.feeder import FeederSettings
 from postwire_demo.mail import MailAccount
-from postwire_demo.processes import HOST, START_TIMEOUT, free_port, spawn, wait_until
+from postwire_demo.processes import HOST, START_TIMEOUT, free_port, spawn
 
 #: Name of each process: its module, and the settings it reads.
 SERVICES: dict[str, tuple[str, type[BaseSettings]]] = {
@@ -35,6 +35,8 @@ SERVICES: dict[str, tuple[str, type[BaseSettings]]] = {
     "sync-worker": ("postwire_worker", WorkerSettings),
     "watcher": ("postwire_worker.watcher", WatcherSettings),
 }
+#: Straight to the loopback, whatever proxy the environment names.
+_CLIENT = httpx.Client(trust_env=False, timeout=2)
 #: Seconds all of them have together to stop by themselves.
 STOP_SECONDS = 5.0
 
@@ -57,7 +59,7 @@ class Service:
     def is_ready(self) -> bool:
         """Whether it does its work, by its own account."""
         try:
-            ready = httpx.get(f"http://{HOST}:{self.ops_port}/health/ready", timeout=2)
+            ready = _CLIENT.get(f"http://{HOST}:{self.ops_port}/health/ready")
         except httpx.TransportError:
             return False
         return ready.is_success
@@ -118,8 +120,14 @@ def wait_until_ready(services: list[Service]) -> None:
     Raises:
         DemoError: one ended, or took too long.
     """
-    for service in services:
-        wait_until(service.is_ready, service.process, f"The {service.name}", service.log)
+    deadline = time.monotonic() + START_TIMEOUT
+    waiting = services
+    while waiting := [service for service in waiting if not service.is_ready()]:
+        check(services)
+        if time.monotonic() > deadline:
+            slow = waiting[0]
+            raise DemoError(f"The {slow.name} does not get ready; its log says why: {slow.log}")
+        time.sleep(0.1)
 
 
 def check(services: list[Service]) -> None:
