@@ -56,13 +56,13 @@ class Service:
         """Where Prometheus would ask."""
         return f"http://{HOST}:{self.ops_port}/metrics"
 
-    def is_ready(self) -> bool:
-        """Whether it does its work, by its own account."""
+    def find_trouble(self) -> str | None:
+        """Why it does not do its work yet, by its own account."""
         try:
             ready = _CLIENT.get(f"http://{HOST}:{self.ops_port}/health/ready")
-        except httpx.TransportError:
-            return False
-        return ready.is_success
+        except httpx.TransportError as error:
+            return str(error)
+        return None if ready.is_success else ready.text
 
 
 def migrate(values: Mapping[str, str], log: Path) -> None:
@@ -121,13 +121,13 @@ def wait_until_ready(services: list[Service]) -> None:
         DemoError: one ended, or took too long.
     """
     deadline = time.monotonic() + START_TIMEOUT
-    waiting = services
-    while waiting := [service for service in waiting if not service.is_ready()]:
-        check(services)
-        if time.monotonic() > deadline:
-            slow = waiting[0]
-            raise DemoError(f"The {slow.name} does not get ready; its log says why: {slow.log}")
-        time.sleep(0.1)
+    for service in services:
+        while trouble := service.find_trouble():
+            check(services)
+            if time.monotonic() > deadline:
+                why = f"{trouble}; its log: {service.log}"
+                raise DemoError(f"The {service.name} does not get ready: {why}")
+            time.sleep(0.1)
 
 
 def check(services: list[Service]) -> None:
