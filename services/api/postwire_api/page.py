@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mimetypes import guess_type
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -56,7 +57,12 @@ def _files(folder: Path) -> dict[str, Path]:
 def _file(files: dict[str, Path], name: str, headers: dict[str, str]) -> File:
     if name not in files:
         raise NotFoundException
-    return File(files[name], content_disposition_type="inline", headers=headers)
+    return File(
+        files[name],
+        content_disposition_type="inline",
+        media_type=guess_type(name)[0] or "application/octet-stream",
+        headers=headers,
+    )
 
 
 def _policy(gateway_url: str) -> str:
