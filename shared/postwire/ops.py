@@ -86,7 +86,7 @@ def _answer(
     results = {name: _run(check) for name, check in checks.items()}
     ok = not any(results.values())
     results |= {name: _run(check) for name, check in shown.items()}
-    # A list of its own: wsgiref adds this answer's length to it.
+    # A list of its own: wsgiref puts this answer's length into it.
     start("200 OK" if ok else "503 Service Unavailable", [_JSON])
     body = {
         "status": "ok" if ok else "failing",

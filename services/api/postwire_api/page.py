@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from mimetypes import guess_type
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -57,12 +56,8 @@ def _files(folder: Path) -> dict[str, Path]:
 def _file(files: dict[str, Path], name: str, headers: dict[str, str]) -> File:
     if name not in files:
         raise NotFoundException
-    return File(
-        files[name],
-        content_disposition_type="inline",
-        media_type=guess_type(name)[0] or "application/octet-stream",
-        headers=headers,
-    )
+    # Named, or a browser is sent "some bytes" and offers to save the page.
+    return File(files[name], filename=name, content_disposition_type="inline", headers=headers)
 
 
 def _policy(gateway_url: str) -> str:
