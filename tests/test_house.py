@@ -28,8 +28,14 @@ FENCES = {
     "psycopg": ("shared/postwire/store/",),
     "psycopg_pool": ("shared/postwire/store/pool.py",),
     "yoyo": ("shared/postwire/store/migrate.py",),
-    "imapclient": ("services/sync-worker/postwire_worker/imap.py",),
-    "imaplib": ("services/sync-worker/postwire_worker/imap.py",),
+    "imapclient": (
+        "services/sync-worker/postwire_worker/client.py",
+        "services/sync-worker/postwire_worker/imap.py",
+    ),
+    "imaplib": (
+        "services/sync-worker/postwire_worker/client.py",
+        "services/sync-worker/postwire_worker/imap.py",
+    ),
     "fast_mail_parser": ("services/sync-worker/postwire_worker/mime.py",),
     "socketio": ("services/gateway/",),
     "engineio": ("services/gateway/",),
