@@ -86,8 +86,15 @@ CMD ["python", "-m", "postwire_gateway"]
 
 FROM sync-worker AS demo
 USER 0
+# The seed calls the REST API, which the worker has no need to.
 RUN --mount=from=uv,source=/uv,target=/bin/uv --mount=from=wheels,source=/wheels/demo,target=/wheels \
-    uv pip install --no-cache --no-deps --compile-bytecode /wheels/*.whl
+    --mount=type=bind,source=requirements.txt,target=/src/requirements.txt \
+    cp /src/requirements.txt /tmp/needed.txt \
+    && echo httpx | uv pip compile -q --no-cache --generate-hashes \
+        --constraints /src/requirements.txt -o /tmp/needed.txt - \
+    && uv pip install --no-cache --require-hashes --compile-bytecode -r /tmp/needed.txt \
+    && uv pip install --no-cache --no-deps --compile-bytecode /wheels/*.whl \
+    && rm /tmp/needed.txt
 USER 10001:10001
 LABEL org.opencontainers.image.title="postwire-demo"
 CMD ["python", "-m", "postwire_demo.feeder"]

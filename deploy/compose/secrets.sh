@@ -45,6 +45,11 @@ $database_url
 POSTWIRE_CREDENTIAL_KEYS=$keys
 ENV
 echo "POSTWIRE_REALTIME_SECRET=$realtime" | lay gateway/env
+echo "POSTWIRE_DEMO_IMAP_PASSWORD=$mailbox" | lay feeder/env
+lay seed/env <<ENV
+POSTWIRE_DEMO_IMAP_PASSWORD=$mailbox
+POSTWIRE_JWT_SECRET=$jwt
+ENV
 
 # The mail server runs without root, in a folder that Docker makes for root.
 chown 1000:1000 /mail
