@@ -6,7 +6,7 @@ The push is a hint: PostgreSQL stays the truth, and a lost event is healed by th
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Literal, Protocol
 
 import msgspec
@@ -15,6 +15,7 @@ import structlog
 
 from postwire.errors import BadEvent
 from postwire.metrics import EVENTS_DROPPED, EVENTS_PUBLISHED
+from postwire.model import Account, Stored
 
 #: The predecessor's channel; its consumers listen here too.
 CHANNEL = "email:sync"
@@ -48,6 +49,55 @@ class Event(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_
     done: int | None = None
     total: int | None = None
     error: str | None = None
+
+
+def of_batch(account: Account, stored: Stored, kind: Type, *, announce: bool) -> Event:
+    """What to tell of a committed batch.
+
+    Mail that arrived is announced and counts as new; mail that was always there does not.
+    """
+    return Event(
+        account_id=account.id,
+        user_id=account.user_id,
+        email_address=account.address,
+        count=stored.inbound if announce else 0,
+        timestamp=stored.stored_at,
+        type=kind,
+        epoch=stored.epoch,
+        revision=stored.revision,
+        received_at=stored.received_at if announce else None,
+    )
+
+
+def of_state(account: Account) -> Event:
+    """What to tell of an account whose state was changed."""
+    return Event(
+        account_id=account.id,
+        user_id=account.user_id,
+        email_address=account.address,
+        count=0,
+        timestamp=account.state_since,
+        type="state",
+        epoch=account.epoch,
+        revision=account.revision,
+        state=account.state,
+        state_reason=account.state_reason,
+    )
+
+
+def of_failure(account: Account, error: str) -> Event:
+    """What to tell of a sync that was given up, with the reason in words."""
+    return Event(
+        account_id=account.id,
+        user_id=account.user_id,
+        email_address=account.address,
+        count=0,
+        timestamp=datetime.now(UTC),
+        type="failed",
+        epoch=account.epoch,
+        revision=account.revision,
+        error=error,
+    )
 
 
 _encoder = msgspec.json.Encoder()

@@ -158,8 +158,6 @@ class Batch:
     after: Cursor
     incoming: tuple[Incoming, ...] = ()
     set_aside: tuple[SetAside, ...] = ()
-    #: Mail that arrived is announced; mail that was always there (a backfill) is not.
-    announce: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -209,6 +209,19 @@ def sweep(connection: Connection[TupleRow], limit: int) -> list[Stranded]:
     ).fetchall()
 
 
+def let_go(connection: Connection[TupleRow], holder: str) -> list[Stranded]:
+    """What `holder` runs waits again: it is about to end."""
+    cursor = connection.cursor(row_factory=rows.of(Stranded))
+    return cursor.execute(
+        """
+        UPDATE job SET state = 'waiting', run_at = now(), holder = NULL, held_until = NULL
+         WHERE holder = %s AND state = 'active'
+        RETURNING id, reason
+        """,
+        [holder],
+    ).fetchall()
+
+
 def stats(connection: Connection[TupleRow], user_id: str) -> dict[JobState, int]:
     """How many of the user's jobs are in each state."""
     counts: dict[JobState, int] = dict.fromkeys(

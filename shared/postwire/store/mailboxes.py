@@ -34,31 +34,27 @@ def keep(
     return _mailbox(row)
 
 
-def start(
-    connection: Connection[TupleRow], mailbox: Mailbox, before: Cursor | None, after: Cursor
-) -> int:
-    """Begin to store the mailbox at `after`; return how many placements that made void.
-
-    `before` is None at the first contact; otherwise UIDVALIDITY changed, and no UID that is
-    stored means anything any more (RFC 3501 §2.3.1.1).
+def start(connection: Connection[TupleRow], mailbox: Mailbox, after: Cursor) -> None:
+    """Begin to store the mailbox at `after`; no UID stored before means anything any more.
 
     Raises:
         CursorMoved: another worker was first.
     """
+    before = mailbox.cursor
     moved = connection.execute(
         """
         UPDATE mailbox SET uidvalidity = %s, uidnext = %s, backfill_uid = %s
-         WHERE id = %s AND uidvalidity IS NOT DISTINCT FROM %s
+         WHERE id = %s AND (uidvalidity, uidnext) IS NOT DISTINCT FROM (%s::bigint, %s::bigint)
         """,
         [after.uidvalidity, after.uidnext, after.backfill_uid, mailbox.id,
-         before.uidvalidity if before else None],
+         before and before.uidvalidity, before and before.uidnext],
     )  # fmt: skip
     if not moved.rowcount:
         raise CursorMoved
-    return connection.execute(
-        "DELETE FROM placement WHERE account_id = %s AND mailbox_id = %s AND uidvalidity <> %s",
-        [mailbox.account_id, mailbox.id, after.uidvalidity],
-    ).rowcount
+    connection.execute(
+        "DELETE FROM placement WHERE account_id = %s AND mailbox_id = %s",
+        [mailbox.account_id, mailbox.id],
+    )
 
 
 def move_cursor(

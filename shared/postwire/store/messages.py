@@ -53,7 +53,7 @@ def store(connection: Connection[TupleRow], batch: Batch) -> Stored:
         NotFound: the account is gone.
     """
     mailboxes.move_cursor(connection, batch.mailbox.id, batch.before, batch.after)
-    epoch, revision, stored_at = raise_revision(connection, batch.mailbox.account_id)
+    epoch, revision, stored_at = _raise_revision(connection, batch.mailbox.account_id)
     added = _add_messages(connection, batch, revision)
     _add_bodies(connection, batch.mailbox.account_id, added)
     _add_attachments(connection, batch.mailbox.account_id, added)
@@ -70,7 +70,18 @@ def store(connection: Connection[TupleRow], batch: Batch) -> Stored:
     )
 
 
-def raise_revision(
+def begin_again(connection: Connection[TupleRow], account_id: AccountId) -> Stored:
+    """History was rebuilt: a new epoch, which tells everyone to load again.
+
+    Raises:
+        NotFound: the account is gone.
+    """
+    connection.execute("UPDATE account SET epoch = epoch + 1 WHERE id = %s", [account_id])
+    epoch, revision, stored_at = _raise_revision(connection, account_id)
+    return Stored(epoch, revision, new=0, inbound=0, received_at=None, stored_at=stored_at)
+
+
+def _raise_revision(
     connection: Connection[TupleRow], account_id: AccountId
 ) -> tuple[int, int, datetime]:
     """Raise the account's revision, once in each transaction that changes it.

@@ -1,0 +1,99 @@
+"""The sync-worker: Dramatiq threads that run `sync_account`; `python -m postwire_worker`.
+
+One process and no forks, so that its metrics are its own and Kubernetes does the restarting.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+
+import structlog
+from dramatiq import Worker
+
+from postwire import log, ops
+from postwire.errors import QueueUnavailable, SettingsError, StoreUnavailable
+from postwire.jobs import enqueue
+from postwire.settings import WorkerSettings, load
+from postwire.store import jobs, pool
+from postwire.store.pool import transaction
+from postwire_worker.actors import declare
+from postwire_worker.runtime import Runtime, make_runtime
+
+#: Milliseconds between looks at an idle queue; Dramatiq's own second is too long for a push.
+_WORKER_TIMEOUT = 100
+#: Milliseconds that running jobs have to come to the end of a batch.
+_SHUTDOWN = 7_000
+#: Seconds between two signs of life for the jobs that this process holds.
+_HEARTBEAT = 5.0
+
+
+def main() -> int:
+    """Run until SIGTERM or SIGINT."""
+    try:
+        settings = load(WorkerSettings)
+        runtime = make_runtime(settings, connections=settings.worker_threads + 3)
+    except SettingsError as error:
+        sys.stderr.write(f"postwire sync-worker: {error}\n")
+        return 2
+    log.set_up(settings.log_level, "sync-worker")
+    stopping = _on_signals()
+    declare(runtime)
+    worker = Worker(
+        runtime.broker,
+        queues=set(settings.worker_queues),
+        worker_threads=settings.worker_threads,
+        worker_timeout=_WORKER_TIMEOUT,
+    )
+    # A sync takes seconds: what waits here would be kept from a worker that is free.
+    worker.queue_prefetch = settings.worker_threads
+    worker.start()
+    port = ops.serve(
+        settings.ops_host,
+        settings.ops_port,
+        live={"threads": lambda: _stopped_threads(worker)},
+        ready={"database": lambda: pool.check(runtime.pool)},
+    )
+    structlog.get_logger().info("ready", ops_port=port, queues=settings.worker_queues)
+    while not stopping.wait(_HEARTBEAT):
+        _hold(runtime)
+    worker.stop(timeout=_SHUTDOWN)
+    _let_go(runtime)
+    runtime.close()
+    return 0
+
+
+def _on_signals() -> threading.Event:
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    return stopping
+
+
+def _stopped_threads(worker: Worker) -> str | None:
+    dead = [thread for thread in worker.workers if not thread.is_alive()]
+    return f"{len(dead)} worker threads have stopped" if dead else None
+
+
+def _hold(runtime: Runtime) -> None:
+    try:
+        with transaction(runtime.pool) as connection:
+            jobs.hold(connection, runtime.holder)
+    except StoreUnavailable as error:
+        structlog.get_logger().warning("no sign of life given", error=str(error))
+
+
+def _let_go(runtime: Runtime) -> None:
+    """What this process still held goes to another at once, not when the hold has run out."""
+    try:
+        with transaction(runtime.pool) as connection:
+            stranded = jobs.let_go(connection, runtime.holder)
+        for job in stranded:
+            enqueue(runtime.broker, job.id, job.reason)
+    except (StoreUnavailable, QueueUnavailable) as error:
+        structlog.get_logger().warning("jobs left to the sweep", error=str(error))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,70 @@
+"""What happens by the clock: due accounts are asked for, stranded jobs are queued again.
+
+Any number of watchers may do so at once; rows that one has locked are passed over by the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import structlog
+
+from postwire.errors import QueueUnavailable
+from postwire.jobs import QUEUES, enqueue_all, queue_of
+from postwire.metrics import JOBS_SWEPT, QUEUE_DEPTH, QUEUE_OLDEST
+from postwire.model import AccountId, JobId, Reason
+from postwire.store import accounts, jobs
+from postwire.store.pool import transaction
+from postwire_worker.runtime import Runtime
+
+#: Accounts or jobs at a time, so that one transaction stays short.
+_LIMIT = 500
+
+log = structlog.get_logger()
+
+
+def ask_due(runtime: Runtime) -> None:
+    """Ask for a sync of each account whose time has come."""
+    with transaction(runtime.pool) as connection:
+        due = accounts.take_due(connection, _LIMIT)
+        asked = [jobs.ask(connection, account_id, user_id, "auto") for account_id, user_id in due]
+    _enqueue(runtime, [(one.id, one.reason) for one in asked if one.enqueue])
+
+
+def ask_for(runtime: Runtime, account_id: AccountId, user_id: str, reason: Reason) -> None:
+    """Ask for a sync of one account."""
+    with transaction(runtime.pool) as connection:
+        asked = jobs.ask(connection, account_id, user_id, reason)
+    if asked.enqueue:
+        _enqueue(runtime, [(asked.id, asked.reason)])
+
+
+def sweep(runtime: Runtime) -> None:
+    """Queue again what was lost on the way, or whose worker died."""
+    with transaction(runtime.pool) as connection:
+        stranded = jobs.sweep(connection, _LIMIT)
+    if stranded:
+        log.info("stranded jobs queued again", count=len(stranded))
+        JOBS_SWEPT.inc(len(stranded))
+    _enqueue(runtime, [(job.id, job.reason) for job in stranded])
+
+
+def measure(runtime: Runtime) -> None:
+    """Export how much waits, and for how long; PostgreSQL knows, Redis only thinks it does."""
+    with transaction(runtime.pool) as connection:
+        depths = jobs.depths(connection)
+    found = {(queue_of("manual" if d.manual else "auto"), d.state): d for d in depths}
+    for queue in QUEUES:
+        for state in ("waiting", "active", "delayed"):
+            depth = found.get((queue, state))
+            QUEUE_DEPTH.labels(queue=queue, state=state).set(depth.jobs if depth else 0)
+        waiting = found.get((queue, "waiting"))
+        QUEUE_OLDEST.labels(queue=queue).set(waiting.oldest if waiting else 0)
+
+
+def _enqueue(runtime: Runtime, asked: Sequence[tuple[JobId, Reason]]) -> None:
+    try:
+        enqueue_all(runtime.broker, asked)
+    except QueueUnavailable as error:
+        # The rows are there: the sweep finds them as soon as Redis answers.
+        log.warning("jobs left to the sweep", error=str(error))

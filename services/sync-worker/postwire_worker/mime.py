@@ -1,0 +1,215 @@
+"""Bytes of a message to what is kept of it (RFC 5322, RFC 2045-2047, RFC 2231).
+
+fast-mail-parser reads, for it is thirty times faster than the standard library; what it refuses,
+the standard library reads. Nothing that a message contains is fatal: what cannot be read is
+marked in words, and the rest is kept.
+"""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import re
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from email.header import decode_header, make_header
+from email.message import Message as StdlibMessage
+from email.utils import getaddresses, parsedate_to_datetime
+
+import fast_mail_parser as fmp
+from selectolax.lexbor import LexborHTMLParser
+
+from postwire.model import Address, Attachment, Body, Headers
+from postwire_worker.structure import Part
+
+#: Characters of the preview in a list.
+SNIPPET = 200
+#: Characters of HTML that are looked at for a snippet.
+_SNIPPET_SOURCE = 100_000
+#: Characters of a header field that are kept, and people in one.
+_FIELD = 2_000
+_PEOPLE = 200
+_REFERENCES = 100
+_MESSAGE_ID = re.compile(r"<[^<>\s]{1,500}>")
+_TOKEN = re.compile(r"[^A-Za-z0-9_.:+-]")
+_SPACE = re.compile(r"[\s\u200b-\u200d\u034f\ufeff\u00ad]+")
+#: Years outside these are a sender's broken clock, and no date at all.
+_YEARS = range(1970, 2200)
+
+
+def headers(block: bytes) -> tuple[Headers, str | None]:
+    """The fields of a header block, and what could not be read in words."""
+    try:
+        parsed = fmp.parse_email(block, mode="metadata")
+    except fmp.ParseError:
+        return _stdlib_headers(block), "The header is damaged."
+    fields = {name.lower(): values for name, values in parsed.headers.items()}
+    return (
+        Headers(
+            message_id=_message_id(fields.get("message-id", ())),
+            in_reply_to=_message_id(fields.get("in-reply-to", ())),
+            references=_references(fields.get("references", ())),
+            subject=clean(parsed.subject)[:_FIELD],
+            date=_sane(parsed.date_parsed),
+            from_=_people([parsed.from_] if parsed.from_ else []),
+            to=_people(parsed.to),
+            cc=_people(parsed.cc),
+            bcc=_people(parsed.bcc),
+            reply_to=_people(parsed.reply_to),
+        ),
+        None,
+    )
+
+
+def part_text(part: Part, content: bytes) -> tuple[str, str | None]:
+    """The text of one part, and what could not be read in words."""
+    # The same reader for a part as for a message: a part is a message with two fields.
+    head = (
+        f"Content-Type: text/plain; charset={_token(part.charset) or 'utf-8'}\r\n"
+        f"Content-Transfer-Encoding: {_token(part.encoding)}\r\n\r\n"
+    )
+    text, _, problem = _texts(head.encode("ascii", "replace") + content)
+    return text or "", problem
+
+
+def whole(raw: bytes) -> tuple[Body, tuple[Attachment, ...], str | None]:
+    """Body and attachments of a whole message, and what could not be read in words."""
+    text, html, problem = _texts(raw)
+    try:
+        parts = fmp.parse_email(raw, mode="metadata").attachments
+    except fmp.ParseError:
+        return body(text, html), (), problem or "The attachments cannot be listed."
+    # Where the server's structure cannot be trusted, neither can its sections: such an
+    # attachment is found again by its place in the whole message.
+    attachments = tuple(
+        Attachment(
+            section=f"whole:{n}",
+            filename=clean(part.filename) or None,
+            content_type=clean(part.mimetype),
+            size=part.encoded_size,
+            content_id=part.content_id and clean(part.content_id),
+            disposition=part.disposition and clean(part.disposition),
+        )
+        for n, part in enumerate(parts, start=1)
+    )
+    return body(text, html), attachments, problem
+
+
+def body(text: str | None, html: str | None) -> Body:
+    """A body with its snippet; from the HTML only where there is no text."""
+    return Body(text=text, html=html, snippet=_snippet(text, html))
+
+
+def clean(text: str) -> str:
+    """`text` without what PostgreSQL cannot keep: NUL, and halves of surrogate pairs."""
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+
+
+def _texts(raw: bytes) -> tuple[str | None, str | None, str | None]:
+    try:
+        parsed = fmp.parse_email(raw, mode="lazy")
+    except fmp.ParseError:
+        return *_stdlib_texts(raw), "A part is damaged; it was read as well as could be."
+    problem = "The character set is unknown; it was guessed." if parsed.warnings else None
+    return _joined(parsed.text_plain), _joined(parsed.text_html), problem
+
+
+def _stdlib_texts(raw: bytes) -> tuple[str | None, str | None]:
+    found: dict[str, list[str]] = {"text/plain": [], "text/html": []}
+    for part in email.message_from_bytes(raw, policy=email.policy.compat32).walk():
+        kind = part.get_content_type()
+        if kind in found and part.get_content_disposition() != "attachment":
+            found[kind].append(_stdlib_decoded(part))
+    return _joined(found["text/plain"]), _joined(found["text/html"])
+
+
+def _stdlib_decoded(part: StdlibMessage) -> str:
+    content = part.get_payload(decode=True)
+    data = content if isinstance(content, bytes) else b""
+    try:
+        return data.decode(part.get_content_charset() or "utf-8")
+    except (LookupError, UnicodeDecodeError, ValueError):
+        return data.decode("latin-1")
+
+
+def _stdlib_headers(block: bytes) -> Headers:
+    fields = email.message_from_bytes(block, policy=email.policy.compat32)
+
+    def people(name: str) -> tuple[Address, ...]:
+        pairs = getaddresses([str(value) for value in fields.get_all(name, [])])
+        return tuple(
+            Address(_decoded(display)[:_FIELD], clean(address)[:_FIELD])
+            for display, address in pairs[:_PEOPLE]
+        )
+
+    try:
+        date = parsedate_to_datetime(str(fields.get("date", "")))
+    except (ValueError, TypeError, OverflowError):
+        date = None
+    return Headers(
+        message_id=_message_id([str(fields.get("message-id", ""))]),
+        in_reply_to=_message_id([str(fields.get("in-reply-to", ""))]),
+        references=_references([str(fields.get("references", ""))]),
+        subject=_decoded(str(fields.get("subject", "")))[:_FIELD],
+        date=_sane(date),
+        from_=people("from"),
+        to=people("to"),
+        cc=people("cc"),
+        bcc=people("bcc"),
+        reply_to=people("reply-to"),
+    )
+
+
+def _decoded(field: str) -> str:
+    try:
+        return clean(str(make_header(decode_header(field))))
+    except (LookupError, UnicodeError, ValueError):
+        return clean(field)
+
+
+def _people(parsed: Iterable[fmp.PyAddress]) -> tuple[Address, ...]:
+    people = [
+        Address(clean(person.display_name or "")[:_FIELD], clean(person.address)[:_FIELD])
+        for person in parsed
+    ]
+    return tuple(people[:_PEOPLE])
+
+
+def _message_id(values: Sequence[str]) -> str | None:
+    found = _MESSAGE_ID.search(values[0]) if values else None
+    return clean(found[0]) if found else None
+
+
+def _references(values: Iterable[str]) -> tuple[str, ...]:
+    # The oldest and the newest matter most; a thread grows at its end.
+    return tuple(clean(id_) for value in values for id_ in _MESSAGE_ID.findall(value))[
+        -_REFERENCES:
+    ]
+
+
+def _sane(date: datetime | None) -> datetime | None:
+    if date is None or date.year not in _YEARS:
+        return None
+    return date if date.tzinfo else date.replace(tzinfo=UTC)
+
+
+def _joined(texts: Sequence[str]) -> str | None:
+    return clean("\n\n".join(texts)) if texts else None
+
+
+def _snippet(text: str | None, html: str | None) -> str:
+    source = text if text and text.strip() else _visible(html or "")
+    return _SPACE.sub(" ", source[:_SNIPPET_SOURCE]).strip()[:SNIPPET]
+
+
+def _visible(html: str) -> str:
+    if not html:
+        return ""
+    tree = LexborHTMLParser(html[:_SNIPPET_SOURCE])
+    tree.strip_tags(["script", "style", "head", "title"])
+    return tree.body.text(separator=" ") if tree.body else ""
+
+
+def _token(value: str) -> str:
+    # It goes into a header of our own making: nothing in it may end the line.
+    return _TOKEN.sub("", value)[:64]

@@ -1,0 +1,67 @@
+"""What worker and watcher hold open while they live; made once, handed down."""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+import uuid
+from dataclasses import dataclass
+
+import redis
+from dramatiq.brokers.redis import RedisBroker
+
+from postwire import events
+from postwire.credentials import Keyring, make_keyring
+from postwire.jobs import make_broker, make_redis
+from postwire.model import Account, AccountState
+from postwire.settings import WatcherSettings, WorkerSettings
+from postwire.store import accounts
+from postwire.store.pool import Pool, make_pool, transaction
+from postwire_worker.imap import make_ssl_context
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """Pool, broker and keys; `holder` names this process in rows it holds."""
+
+    pool: Pool
+    redis: redis.Redis
+    broker: RedisBroker
+    keyring: Keyring
+    ssl_context: ssl.SSLContext
+    holder: str
+
+    def password(self, account: Account) -> str:
+        """The account's password.
+
+        Raises:
+            CredentialUnreadable: it cannot be opened with the keys that are set.
+        """
+        return self.keyring.open(account.id, account.credential)
+
+    def move(self, account: Account, state: AccountState, reason: str | None = None) -> None:
+        """Commit the account's new state, then tell it."""
+        with transaction(self.pool) as connection:
+            moved = accounts.set_state(connection, account, state, reason)
+        if moved:
+            events.publish(self.redis, events.of_state(moved))
+
+    def close(self) -> None:
+        """Let everything go."""
+        self.pool.close()
+        self.broker.close()
+        self.redis.close()
+
+
+def make_runtime(settings: WorkerSettings | WatcherSettings, connections: int) -> Runtime:
+    """The runtime of one process, with so many database connections at most."""
+    redis_url = settings.redis_url.get_secret_value()
+    return Runtime(
+        pool=make_pool(settings.database_url.get_secret_value(), connections),
+        redis=make_redis(redis_url),
+        broker=make_broker(redis_url),
+        keyring=make_keyring(settings.credential_keys.get_secret_value()),
+        ssl_context=make_ssl_context(settings.imap_ca_file),
+        holder=f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}",
+    )

@@ -1,0 +1,112 @@
+"""Real servers for the tests: each run has its own, on free ports, in temporary folders."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+import redis
+from psycopg import sql
+
+from postwire_demo.servers import postgres, valkey
+from support.dovecot import Dovecot
+from support.dovecot import dovecot as run_dovecot
+
+TEMPLATE = "postwire_template"
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of an own PostgreSQL, with the rights to make databases."""
+    folder = tmp_path_factory.mktemp("postgres")
+    password = secrets.token_urlsafe()
+    with postgres(folder / "data", folder / "log", password, durable=False) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of an own Valkey."""
+    folder = tmp_path_factory.mktemp("valkey")
+    with valkey(folder / "data", folder / "log", secrets.token_urlsafe()) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres_server: str) -> str:
+    """Name of a database with all migrations and no rows, to be copied."""
+    _run_sql(postgres_server, sql.SQL("CREATE DATABASE {}").format(sql.Identifier(TEMPLATE)))
+    subprocess.run(
+        [sys.executable, "-m", "postwire.store.migrate"],
+        env=os.environ | {"POSTWIRE_DATABASE_URL": _with_database(postgres_server, TEMPLATE)},
+        check=True,
+        timeout=60,
+    )
+    return TEMPLATE
+
+
+@pytest.fixture
+def database_url(postgres_server: str, migrated_template: str) -> Iterator[str]:
+    """URL of a migrated database without rows, for one test alone."""
+    names = {
+        "name": sql.Identifier(f"test_{secrets.token_hex(8)}"),
+        "template": sql.Identifier(migrated_template),
+    }
+    # WAL_LOG copies block by block, which for a small database is faster than copying files.
+    copy = "CREATE DATABASE {name} TEMPLATE {template} STRATEGY wal_log"
+    _run_sql(postgres_server, sql.SQL(copy).format(**names))
+    yield _with_database(postgres_server, names["name"].as_string()[1:-1])
+    _run_sql(postgres_server, sql.SQL("DROP DATABASE {name} WITH (FORCE)").format(**names))
+
+
+@pytest.fixture
+def redis_url(redis_server: str) -> str:
+    """URL of a Valkey without keys."""
+    with redis.Redis.from_url(redis_server) as client:
+        client.flushall()
+    return redis_server
+
+
+@pytest.fixture(scope="session")
+def dovecot() -> Iterator[Dovecot]:
+    """An own Dovecot, which knows every login."""
+    binary = _installed("dovecot", "/usr/sbin/dovecot", package="dovecot-imapd")
+    # Not in pytest's folder, which is closed to the user that Dovecot becomes under root.
+    with TemporaryDirectory(prefix="postwire-dovecot-") as folder:
+        with run_dovecot(binary, Path(folder)) as server:
+            yield server
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Path of a Chromium for the tests of the page."""
+    return _installed("chromium", "chromium-browser", "google-chrome", package="chromium")
+
+
+def _installed(*names: str, package: str) -> str:
+    """The first of the programs `names`; without one a laptop skips the test, and CI fails."""
+    for name in names:
+        if found := shutil.which(name):
+            return found
+    missing = f"{names[0]} is not installed; install the package {package}"
+    if os.environ.get("CI"):
+        pytest.fail(missing)
+    pytest.skip(missing)
+
+
+def _run_sql(url: str, statement: sql.Composed) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(statement)
+
+
+def _with_database(url: str, name: str) -> str:
+    return urlsplit(url)._replace(path=f"/{name}").geturl()
