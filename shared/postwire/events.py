@@ -7,7 +7,7 @@ The push is a hint: PostgreSQL stays the truth, and a lost event is healed by th
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Literal, Protocol
+from typing import Annotated, Literal, Protocol
 
 import msgspec
 import redis
@@ -24,6 +24,9 @@ MAX_EVENT_BYTES = 16 * 1024
 
 Type = Literal["sync", "push", "flags", "expunged", "reset", "progress", "state", "failed"]
 
+#: An hour without its zone cannot be compared with ours.
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+
 log = structlog.get_logger()
 
 
@@ -39,11 +42,11 @@ class Event(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_
     user_id: str
     email_address: str
     count: int
-    timestamp: datetime
+    timestamp: Moment
     type: Type
     epoch: int
     revision: int
-    received_at: datetime | None = None
+    received_at: Moment | None = None
     state: str | None = None
     state_reason: str | None = None
     done: int | None = None

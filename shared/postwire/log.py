@@ -8,8 +8,16 @@ import sys
 import structlog
 from structlog.typing import EventDict
 
-#: Libraries that print mail content or protocol bytes at DEBUG.
-_NEVER_DEBUG = ("imapclient", "imapclient.imaplib", "socketio", "engineio", "httpx", "httpcore")
+#: Libraries that print mail content, protocol bytes or tokens below this level. python-socketio and
+#: engineio print each packet at INFO, the one with the token included.
+_AT_LEAST = {
+    "imapclient": logging.INFO,
+    "imapclient.imaplib": logging.INFO,
+    "socketio": logging.WARNING,
+    "engineio": logging.WARNING,
+    "httpx": logging.INFO,
+    "httpcore": logging.INFO,
+}
 
 
 def set_up(level: str, process: str) -> None:
@@ -43,5 +51,5 @@ def set_up(level: str, process: str) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=level, force=True)
-    for name in _NEVER_DEBUG:
-        logging.getLogger(name).setLevel(logging.INFO)
+    for name, least in _AT_LEAST.items():
+        logging.getLogger(name).setLevel(max(least, logging.getLevelName(level)))

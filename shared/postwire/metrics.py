@@ -38,6 +38,7 @@ SOCKETS_CONNECTED = Gauge("postwire_sockets_connected", "Authenticated sockets."
 SOCKETS_REFUSED = Counter(
     "postwire_sockets_refused", "Connections and joins that were refused.", ["reason"]
 )
+SOCKETS_CUT = Counter("postwire_sockets_cut", "Connections that the gateway ended.", ["reason"])
 FRESHNESS = Histogram(
     "postwire_freshness_seconds",
     "Age of new mail: from the server to the store, from there to the push, and in all.",

@@ -7,22 +7,36 @@ process itself still moves is what the checks are for.
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from socketserver import ThreadingMixIn
+from socketserver import TCPServer, ThreadingMixIn
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from wsgiref.types import StartResponse, WSGIEnvironment
 
+import structlog
 from prometheus_client import make_wsgi_app
 
 #: A check returns what is wrong in words, or None.
 Check = Callable[[], str | None]
+
+log = structlog.get_logger()
 
 _JSON = [("Content-Type", "application/json")]
 
 
 class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
+
+    def server_bind(self) -> None:
+        # HTTPServer's asks the DNS for our own name, and a start must not wait for that.
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = "postwire", self.server_address[1]
+        self.setup_environ()
+
+    def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002
+        """Say little: a probe that hangs up or sends nothing is no traceback on standard error."""
+        log.debug("ops request failed", error=type(sys.exception()).__name__)
 
 
 class _Handler(WSGIRequestHandler):

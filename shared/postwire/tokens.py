@@ -82,6 +82,8 @@ def _verify(secret: str, token: str, audience: str) -> dict[str, Any]:
         )
     except jwt.ExpiredSignatureError:
         raise TokenRejected("The token has expired; ask for a new one.") from None
+    except UnicodeError:
+        raise TokenRejected("The token is not valid: it is no text.") from None
     except jwt.InvalidTokenError as error:
         raise TokenRejected(f"The token is not valid: {error}.") from None
     if not claims["sub"]:

@@ -1,0 +1,192 @@
+"""From the Redis channel to the rooms.
+
+Redis pub/sub keeps nothing: what is told while we are not subscribed is gone. So after each
+(re)subscription everyone is told to look again (`resync`), and a message to ourselves, sent
+through Redis every few seconds, proves that we are not connected yet deaf.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import redis
+import structlog
+from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
+from redis.asyncio.retry import Retry
+from redis.backoff import EqualJitterBackoff, NoBackoff
+
+from postwire import events
+from postwire.errors import BadEvent
+from postwire.metrics import EVENTS_DROPPED, EVENTS_RELAYED, FRESHNESS
+from postwire_gateway.spread import spread
+
+#: Seconds a command may take; the client's default has changed between releases.
+TIMEOUT = 5.0
+#: Seconds between two messages to ourselves.
+PROVE_EVERY = 5.0
+#: Seconds without having heard one after which we count as deaf.
+DEAF_AFTER = 15.0
+#: Seconds over which browsers are told to look again, or each outage would end in a rush.
+RESYNC_OVER = 5.0
+#: Waits 0.5 to 10 s.
+_BACKOFF = EqualJitterBackoff(cap=10, base=0.5)
+#: Beyond this many failures in a row the wait is at its cap, and 2**n would soon overflow.
+_MAX_EXPONENT = 10
+
+_EVENT_NAMES: dict[events.Type, str] = {
+    "sync": "email:synced",
+    "push": "email:synced",
+    "flags": "email:synced",
+    "expunged": "email:synced",
+    "reset": "email:synced",
+    "progress": "sync:progress",
+    "failed": "sync:failed",
+    "state": "account:state",
+}
+
+log = structlog.get_logger()
+
+
+class Emitter(Protocol):
+    """What the relay needs of a Socket.IO server."""
+
+    manager: Any
+
+    async def emit(self, event: str, data: object, *, to: str) -> None:
+        """Send `event` to a room or a socket."""
+
+
+class Relay:
+    """Subscribed to Redis as long as the process lives."""
+
+    def __init__(self, redis_url: str, server: Emitter) -> None:
+        self._url = redis_url
+        self._server = server
+        self._own_channel = f"postwire:gateway:{secrets.token_hex(8)}"
+        self._heard: float | None = None
+        self._telling: asyncio.Task[None] | None = None
+
+    def check(self) -> str | None:
+        """What is wrong in words, or None."""
+        heard = self._heard
+        if heard is None:
+            return "not subscribed to Redis"
+        age = time.monotonic() - heard
+        return f"deaf: the last self-test is {age:.0f} s old" if age > DEAF_AFTER else None
+
+    async def run(self) -> None:
+        """Relay until cancelled; whatever happens to Redis, subscribe again."""
+        failures = 0
+        while True:
+            try:
+                await self._relay_until_lost()
+            except* Exception as lost:  # noqa: BLE001 - a relay that ends is a deaf gateway
+                failures = 1 if self._heard else min(failures + 1, _MAX_EXPONENT)
+                log.warning("relay lost", errors=[type(e).__name__ for e in _leaves(lost)])
+            finally:
+                self._heard = None
+                self._stop_telling()
+            await asyncio.sleep(_BACKOFF.compute(failures))
+
+    async def _relay_until_lost(self) -> None:
+        async with _connect(self._url) as client, client.pubsub() as pubsub:
+            await self._subscribe(pubsub)
+            log.info("relay subscribed")
+            self._telling = asyncio.create_task(self._resync_everyone())
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._prove(client))
+                group.create_task(self._listen(pubsub))
+
+    async def _subscribe(self, pubsub: PubSub) -> None:
+        await pubsub.subscribe(events.CHANNEL, self._own_channel)
+        for _ in range(2):
+            if await pubsub.get_message(timeout=TIMEOUT) is None:
+                raise redis.TimeoutError("the subscription was not confirmed")
+
+    async def _prove(self, client: Redis) -> None:
+        while True:
+            await client.publish(self._own_channel, b"")
+            await asyncio.sleep(PROVE_EVERY)
+
+    async def _listen(self, pubsub: PubSub) -> None:
+        deadline = time.monotonic() + DEAF_AFTER
+        while time.monotonic() < deadline:
+            message = await pubsub.get_message(timeout=1)
+            if message is None or message["type"] != "message":
+                continue
+            if message["channel"] == events.CHANNEL.encode():
+                await self._relay(message["data"])
+            else:
+                self._heard = time.monotonic()
+                deadline = self._heard + DEAF_AFTER
+            # Reading what has already arrived never yields to the loop by itself.
+            await asyncio.sleep(0)
+        raise redis.TimeoutError("deaf")
+
+    async def _relay(self, data: bytes) -> None:
+        try:
+            event = events.decode(data)
+        except BadEvent:
+            # Its words quote the event.
+            EVENTS_DROPPED.labels(reason="malformed").inc()
+            log.warning("malformed event", size=len(data))
+            return
+        for name, room in emissions(event):
+            await self._server.emit(name, event, to=room)
+            EVENTS_RELAYED.labels(event=name).inc()
+        _observe_freshness(event)
+
+    def _stop_telling(self) -> None:
+        if self._telling is not None:
+            self._telling.cancel()
+
+    async def _resync_everyone(self) -> None:
+        reason = "Updates may have been missed; look again."
+        sids = [sid for sid, _ in self._server.manager.get_participants("/", None)]
+        async for sid in spread(sids, RESYNC_OVER):
+            await self._server.emit("resync", {"reason": reason}, to=sid)
+            EVENTS_RELAYED.labels(event="resync").inc()
+
+
+def emissions(event: events.Event) -> Iterator[tuple[str, str]]:
+    """The Socket.IO events and rooms that `event` goes out as."""
+    name = _EVENT_NAMES[event.type]
+    yield name, events.account_room(event.account_id)
+    if name == "email:synced" and event.count > 0:
+        yield "email:new", events.user_room(event.user_id)
+
+
+def _observe_freshness(event: events.Event) -> None:
+    if event.count <= 0:
+        return
+    now = datetime.now(UTC)
+    for leg, since in (("pushed", event.timestamp), ("total", event.received_at)):
+        if since is not None:
+            # Another machine's clock may be ahead of ours.
+            FRESHNESS.labels(leg=leg).observe(max(0.0, (now - since).total_seconds()))
+
+
+def _connect(url: str) -> Redis:
+    """A client that never retries by itself: each loss has to end in a `resync`."""
+    return Redis.from_url(
+        url,
+        client_name="postwire-gateway",
+        health_check_interval=15,
+        retry=Retry(NoBackoff(), 0),
+        socket_connect_timeout=TIMEOUT,
+        socket_timeout=TIMEOUT,
+    )
+
+
+def _leaves(group: BaseExceptionGroup[Exception]) -> Iterator[BaseException]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
