@@ -89,12 +89,12 @@ USER 0
 # The seed calls the REST API, which the worker has no need to.
 RUN --mount=from=uv,source=/uv,target=/bin/uv --mount=from=wheels,source=/wheels/demo,target=/wheels \
     --mount=type=bind,source=requirements.txt,target=/src/requirements.txt \
-    cp /src/requirements.txt /tmp/needed.txt \
-    && echo httpx | uv pip compile -q --no-cache --generate-hashes \
-        --constraints /src/requirements.txt -o /tmp/needed.txt - \
+    cp /src/requirements.txt /tmp/needed.txt && echo httpx >/tmp/wanted.in \
+    && uv pip compile -q --no-cache --generate-hashes \
+        --constraints /src/requirements.txt -o /tmp/needed.txt /tmp/wanted.in \
     && uv pip install --no-cache --require-hashes --compile-bytecode -r /tmp/needed.txt \
     && uv pip install --no-cache --no-deps --compile-bytecode /wheels/*.whl \
-    && rm /tmp/needed.txt
+    && rm /tmp/needed.txt /tmp/wanted.in
 USER 10001:10001
 LABEL org.opencontainers.image.title="postwire-demo"
 CMD ["python", "-m", "postwire_demo.feeder"]
