@@ -4,6 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 PYTHON ?= python3
 BIN := .venv/bin
+VAR ?= var
 MEMBERS := shared services/api services/sync-worker services/gateway demo
 COMPILE = $(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 \
 	--no-emit-package postwire --custom-compile-command 'make lock'
@@ -25,6 +26,35 @@ help: ## List the targets
 
 .PHONY: setup
 setup: .venv/installed ## Install what Python needs into .venv
+
+.PHONY: demo
+demo: setup ## Run all of Postwire here, with mail arriving; its data is kept in var/
+	@exec $(BIN)/python -m postwire_demo $(VAR) web
+
+.PHONY: web
+web: setup ## Build the inbox page into web/dist
+	@mkdir -p $(VAR)/log
+	@exec $(BIN)/python -m postwire_demo.page web $(VAR)/log/web.log
+
+.PHONY: check
+check: lint test ## Format, lint, types, import contracts and tests: what every commit passes
+
+.PHONY: lint
+lint: web ## Format, lint, types and import contracts, without the tests
+	$(BIN)/ruff format --check -q .
+	$(BIN)/ruff check -q .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache | tail -n 1
+	$(BIN)/python -m postwire_demo.node web run check
+
+.PHONY: test
+test: web test-tools ## Set up and run all tests, on real servers and in a real browser
+	$(BIN)/pytest $(PYTEST)
+
+# What is no wheel comes from apt where this may be done; else the tests that need it say so.
+.PHONY: test-tools
+test-tools:
+	@tests/install-tools
 
 .PHONY: fmt
 fmt: setup ## Format the Python code

@@ -27,9 +27,13 @@ class MailAccount(BaseModel):
 def connect(account: MailAccount) -> IMAPClient:
     """A session that is logged in; it is the caller's to log out."""
     session = IMAPClient(account.host, account.port, ssl=account.security == "tls", timeout=TIMEOUT)
-    if account.security == "starttls":
-        session.starttls()
-    session.login(account.username, account.password)
+    try:
+        if account.security == "starttls":
+            session.starttls()
+        session.login(account.username, account.password)
+    except BaseException:
+        session.shutdown()
+        raise
     return session
 
 
@@ -39,9 +43,10 @@ def deliver(session: IMAPClient, content: bytes, received: datetime) -> None:
 
 
 def fill(account: MailAccount, seeds: list[Seed]) -> None:
-    """Put `seeds` into their mailboxes, unless the INBOX has mail already."""
+    """Put `seeds` into their mailboxes, unless that was done already."""
     with connect(account) as session:
-        if session.folder_status("INBOX", ["MESSAGES"])[b"MESSAGES"]:
+        # In the INBOX there may be other mail meanwhile; nobody else writes to Sent.
+        if session.folder_exists("Sent") and session.folder_status("Sent")[b"MESSAGES"]:
             return
         for mailbox in sorted({seed.mailbox for seed in seeds}):
             if not session.folder_exists(mailbox):

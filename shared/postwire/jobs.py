@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import dramatiq
 import redis
 from dramatiq.brokers.redis import RedisBroker
-from dramatiq.errors import ConnectionError as BrokerConnectionError
+from dramatiq.errors import BrokerConnectionError
 from dramatiq.middleware import ShutdownNotifications, TimeLimit
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry

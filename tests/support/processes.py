@@ -12,6 +12,23 @@ def living_in(folder: Path) -> set[int]:
     return {int(entry.name) for entry in Path("/proc").glob("[0-9]*") if _is_in(entry, folder)}
 
 
+def descendants(pid: int) -> set[int]:
+    """Pids of the children of `pid`, of theirs, and so on."""
+    parents = {int(entry.name): _parent(entry) for entry in Path("/proc").glob("[0-9]*")}
+    found = {pid}
+    while new := {child for child, parent in parents.items() if parent in found} - found:
+        found |= new
+    return found - {pid}
+
+
+def is_alive(pid: int) -> bool:
+    """Whether there is such a process, and it is more than a name in the list."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def eventually(holds: Callable[[], object], seconds: float = 10) -> bool:
     """Whether `holds` comes true within `seconds`."""
     deadline = time.monotonic() + seconds
@@ -28,3 +45,10 @@ def _is_in(entry: Path, folder: Path) -> bool:
         return (entry / "cwd").readlink().is_relative_to(folder) or bytes(folder) in command
     except OSError:
         return False  # it has ended meanwhile, or is somebody else's
+
+
+def _parent(entry: Path) -> int:
+    try:
+        return int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0  # it has ended meanwhile

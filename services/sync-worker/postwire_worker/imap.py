@@ -165,6 +165,8 @@ class Session:
 
     def uid_search(self, first: int, last: int, since: date | None = None) -> list[int]:
         """The UIDs from `first` to `last`, of messages received on or after `since` (§6.4.4)."""
+        if last < first:
+            return []
         criteria: list[object] = ["UID", f"{first}:{last}"]
         if since:
             criteria += ["SINCE", since]

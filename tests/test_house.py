@@ -1,0 +1,112 @@
+"""The rules of the house that no linter knows."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+#: Where the tests of each package lie.
+PACKAGES = {
+    "shared/postwire": "tests/shared",
+    "services/api/postwire_api": "tests/api",
+    "services/sync-worker/postwire_worker": "tests/worker",
+    "services/gateway/postwire_gateway": "tests/gateway",
+}
+
+#: Which files may import a library; one edge of the system has one owner.
+FENCES = {
+    "psycopg": ("shared/postwire/store/",),
+    "psycopg_pool": ("shared/postwire/store/pool.py",),
+    "yoyo": ("shared/postwire/store/migrate.py",),
+    "imapclient": ("services/sync-worker/postwire_worker/imap.py",),
+    "imaplib": ("services/sync-worker/postwire_worker/imap.py",),
+    "fast_mail_parser": ("services/sync-worker/postwire_worker/mime.py",),
+    "socketio": ("services/gateway/",),
+    "engineio": ("services/gateway/",),
+    "aiohttp": ("services/gateway/",),
+    "litestar": ("services/api/",),
+    "nh3": ("services/api/postwire_api/html.py",),
+    "jwt": ("shared/postwire/tokens.py",),
+    "cryptography": ("shared/postwire/credentials.py",),
+    "dramatiq": (
+        "shared/postwire/jobs.py",
+        "services/sync-worker/postwire_worker/__main__.py",
+        "services/sync-worker/postwire_worker/actors.py",
+        "services/sync-worker/postwire_worker/runtime.py",
+        "services/api/postwire_api/app.py",
+    ),
+    "redis": (
+        "shared/postwire/events.py",
+        "shared/postwire/jobs.py",
+        "services/sync-worker/postwire_worker/runtime.py",
+        "services/gateway/postwire_gateway/relay.py",
+        "services/api/postwire_api/app.py",
+    ),
+}
+
+#: Modules without behaviour of their own, or which a neighbour's test runs as a process.
+NO_TWIN = {
+    "errors.py",
+    "metrics.py",
+    "model.py",
+    "rows.py",
+    "schemas.py",
+    "runtime.py",
+}
+
+
+def modules() -> Iterator[tuple[Path, Path]]:
+    """Each module with the folder its tests belong into."""
+    for package, tests in PACKAGES.items():
+        for module in sorted((ROOT / package).rglob("*.py")):
+            inner = module.relative_to(ROOT / package).parent
+            yield module, ROOT / tests / inner
+
+
+def imported(module: Path) -> set[str]:
+    """The top-level names that the module imports."""
+    names = set()
+    for node in ast.walk(ast.parse(module.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module.partition(".")[0])
+    return names
+
+
+@pytest.mark.parametrize("library", FENCES)
+def test_a_library_is_imported_by_its_owner_alone(library: str) -> None:
+    strangers = [
+        str(module.relative_to(ROOT))
+        for module, _ in modules()
+        if library in imported(module)
+        and not str(module.relative_to(ROOT)).startswith(FENCES[library])
+    ]
+    assert not strangers, f"{library} belongs to {FENCES[library]}"
+
+
+def test_each_module_has_its_tests_beside_it_in_the_other_tree() -> None:
+    orphans = [
+        str(module.relative_to(ROOT))
+        for module, tests in modules()
+        if not module.name.startswith("__")
+        and module.name not in NO_TWIN
+        and not (tests / f"test_{module.name}").exists()
+    ]
+    assert not orphans
+
+
+def test_each_test_of_a_package_belongs_to_a_module() -> None:
+    twins = {tests / f"test_{module.name.strip('_')}" for module, tests in modules()}
+    orphans = [
+        str(test.relative_to(ROOT))
+        for folder in PACKAGES.values()
+        for test in sorted((ROOT / folder).rglob("test_*.py"))
+        if test not in twins
+    ]
+    assert not orphans

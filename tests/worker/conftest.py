@@ -1,0 +1,90 @@
+"""A worker's runtime on real servers, and accounts of fresh users on a real Dovecot."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from postwire.credentials import make_keyring
+from postwire.jobs import make_broker, make_redis
+from postwire.model import Account, AccountId, Security
+from postwire.store import accounts
+from postwire.store.pool import make_pool, transaction
+from postwire_worker.runtime import Runtime
+from support.dovecot import Dovecot
+from support.mailbox import MailUser, trusting
+
+#: 32 zero bytes: it seals nothing worth keeping.
+KEYS = f"k1:{'A' * 43}="
+
+
+@pytest.fixture
+def runtime(database_url: str, redis_url: str, dovecot: Dovecot) -> Iterator[Runtime]:
+    """What a worker holds open; it trusts the tests' own certificate."""
+    runtime = Runtime(
+        pool=make_pool(database_url, 8),
+        redis=make_redis(redis_url),
+        broker=make_broker(redis_url),
+        keyring=make_keyring(KEYS),
+        ssl_context=trusting(dovecot),
+        holder=f"test:{uuid.uuid4().hex}",
+    )
+    yield runtime
+    runtime.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """Adds accounts to the database."""
+
+    runtime: Runtime
+    dovecot: Dovecot
+
+    def add(
+        self,
+        user: MailUser,
+        *,
+        owner: str = "owner",
+        password: str | None = None,
+        host: str | None = None,
+        port: int | None = None,
+        security: Security = "none",
+        window_days: int | None = 30,
+    ) -> Account:
+        """An account for the mail user, `connecting` still."""
+        account_id = AccountId(str(uuid.uuid4()))
+        secret = self.dovecot.password if password is None else password
+        ports = {"tls": self.dovecot.tls_port}
+        with transaction(self.runtime.pool) as connection:
+            return accounts.add(
+                connection,
+                account_id,
+                user_id=owner,
+                address=user.name,
+                host=host or self.dovecot.host,
+                port=port or ports.get(security, self.dovecot.port),
+                security=security,
+                username=user.name,
+                credential=self.runtime.keyring.seal(account_id, secret),
+                window_days=window_days,
+            )
+
+    def get(self, account: Account) -> Account:
+        """The account as it is now."""
+        with transaction(self.runtime.pool) as connection:
+            return accounts.get(connection, account.id)
+
+
+@pytest.fixture
+def user(dovecot: Dovecot) -> MailUser:
+    """A mail user with empty mailboxes."""
+    return MailUser(dovecot, dovecot.new_user())
+
+
+@pytest.fixture
+def add_account(runtime: Runtime, dovecot: Dovecot) -> Accounts:
+    """Adds accounts to the database."""
+    return Accounts(runtime, dovecot)

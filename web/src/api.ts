@@ -1,0 +1,151 @@
+import type { Account, Job, Message, MessagePage, NewAccount, RealtimeToken } from "./model";
+
+const TIMEOUT_MS = 15_000;
+/** Adding an account waits for a foreign IMAP server's greeting and login. */
+const LOGIN_TIMEOUT_MS = 60_000;
+
+/** Raised when the API refuses, cannot be reached, or answers something else than JSON. */
+export class ApiError extends Error {
+  override readonly name = "ApiError";
+  /** The HTTP status; 0 where no answer came. */
+  readonly status: number;
+  readonly title: string;
+
+  constructor(status: number, title: string, detail?: string) {
+    super(detail || title);
+    this.status = status;
+    this.title = title;
+  }
+}
+
+export interface ApiOptions {
+  token: string;
+  /** Called on each 401 with the API's reason in words. */
+  onUnauthorized: (reason: string) => void;
+  /** Origin of the API; empty for the page's own. */
+  origin?: string;
+}
+
+interface Call {
+  method?: string;
+  body?: unknown;
+  timeoutMs?: number;
+  signal?: AbortSignal | undefined;
+}
+
+export interface MessageQuery {
+  accountId?: string | null;
+  cursor?: string | null;
+  limit?: number;
+}
+
+export type Api = ReturnType<typeof createApi>;
+
+/** The REST API with one bearer. Every call ends in time and fails with an `ApiError` only. */
+export function createApi({ token, onUnauthorized, origin = "" }: ApiOptions) {
+  async function call<T>(path: string, options: Call = {}): Promise<T> {
+    try {
+      const answer = await send(origin + path, token, options);
+      if (!answer.ok) throw problemOf(answer);
+      return parsed(answer) as T;
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 401) onUnauthorized(error.message);
+      throw error;
+    }
+  }
+
+  return {
+    accounts: async () => (await call<{ accounts: Account[] }>("/api/accounts")).accounts,
+    addAccount: (account: NewAccount) =>
+      call<Account>("/api/accounts", {
+        method: "POST",
+        body: account,
+        timeoutMs: LOGIN_TIMEOUT_MS,
+      }),
+    changePassword: (id: string, password: string) =>
+      call<Account>(`/api/accounts/${encodeURIComponent(id)}/credential`, {
+        method: "PUT",
+        body: { password },
+        timeoutMs: LOGIN_TIMEOUT_MS,
+      }),
+    messages: (query: MessageQuery) => call<MessagePage>(`/api/messages${queryString(query)}`),
+    message: (id: string, signal?: AbortSignal) =>
+      call<Message>(`/api/messages/${encodeURIComponent(id)}`, { signal }),
+    sync: (accountId: string) =>
+      call<{ jobId: string }>("/api/email/sync", { method: "POST", body: { accountId } }),
+    job: (id: string) => call<Job>(`/api/jobs/${encodeURIComponent(id)}`),
+    realtimeToken: () => call<RealtimeToken>("/api/realtime-token", { method: "POST" }),
+  };
+}
+
+interface Answer {
+  ok: boolean;
+  status: number;
+  text: string;
+}
+
+async function send(url: string, token: string, options: Call): Promise<Answer> {
+  const { method = "GET", body, timeoutMs = TIMEOUT_MS, signal } = options;
+  const timeout = AbortSignal.timeout(timeoutMs);
+  const headers: Record<string, string> = { authorization: `Bearer ${token}` };
+  if (body !== undefined) headers["content-type"] = "application/json";
+  try {
+    const response = await fetch(url, {
+      method,
+      headers,
+      body: body === undefined ? null : JSON.stringify(body),
+      signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
+    });
+    return { ok: response.ok, status: response.status, text: await response.text() };
+  } catch (error) {
+    if (signal?.aborted) throw new ApiError(0, "Cancelled");
+    if (timeout.aborted) throw tooSlow(timeoutMs);
+    throw unreachable(error);
+  }
+}
+
+function tooSlow(timeoutMs: number): ApiError {
+  return new ApiError(0, "No answer", `The server did not answer within ${timeoutMs / 1000} s.`);
+}
+
+/** A fetch fails with a TypeError when offline, and when the bearer is no header value at all. */
+function unreachable(error: unknown): ApiError {
+  const header = error instanceof TypeError && /header|ByteString|code point/i.test(error.message);
+  return header
+    ? new ApiError(401, "Unusable token", "The token holds characters that cannot be sent.")
+    : new ApiError(0, "No answer", "The server cannot be reached. Check the connection.");
+}
+
+function parsed(answer: Answer): unknown {
+  try {
+    return JSON.parse(answer.text);
+  } catch {
+    throw new ApiError(answer.status, "Unexpected answer", "The server's answer is not JSON.");
+  }
+}
+
+/** Reads an RFC 9457 problem; any other body becomes a sentence with the status. */
+export function problemOf({ status, text }: { status: number; text: string }): ApiError {
+  const fields = fieldsOf(text);
+  const title = textOf(fields["title"]) ?? `The server answered ${status}`;
+  return new ApiError(status, title, textOf(fields["detail"]));
+}
+
+function fieldsOf(text: string): Record<string, unknown> {
+  try {
+    const body: unknown = JSON.parse(text);
+    return typeof body === "object" && body !== null ? (body as Record<string, unknown>) : {};
+  } catch {
+    return {};
+  }
+}
+
+function textOf(value: unknown): string | undefined {
+  return typeof value === "string" && value.trim() ? value : undefined;
+}
+
+function queryString(query: MessageQuery): string {
+  const given = Object.entries(query).filter(([, value]) => value !== null && value !== undefined);
+  const params = new URLSearchParams(given.map(([name, value]) => [name, String(value)]));
+  return params.size ? `?${params.toString()}` : "";
+}

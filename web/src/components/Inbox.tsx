@@ -1,0 +1,96 @@
+import { useEffect, useState } from "react";
+import type { Api } from "../api";
+import { useAccounts } from "../hooks/useAccounts";
+import { useArrivals } from "../hooks/useArrivals";
+import { useEmailUpdates } from "../hooks/useEmailUpdates";
+import { useMessages } from "../hooks/useMessages";
+import { useRoute } from "../hooks/useRoute";
+import { useSyncActivity } from "../hooks/useSyncActivity";
+import type { Account } from "../model";
+import { AddAccountDialog } from "./AddAccountDialog";
+import { Header } from "./Header";
+import { MessageList } from "./MessageList";
+import { MessageView } from "./MessageView";
+import { PasswordDialog } from "./PasswordDialog";
+import { Sidebar } from "./Sidebar";
+import { Toast } from "./Toast";
+
+/** The page: accounts, the list of one or all of them, and the open message. */
+export function Inbox({ api }: { api: Api }) {
+  const [{ accountId, messageId }, go] = useRoute();
+  const [adding, setAdding] = useState(false);
+  const [renewing, setRenewing] = useState<Account | null>(null);
+  const [accountsShown, setAccountsShown] = useState(false);
+  const { accounts, error, refresh } = useAccounts(api);
+  const messages = useMessages(api, accountId);
+  const { activities, syncNow } = useSyncActivity(api, refresh);
+  const { newEmailCount, resetCount, status } = useEmailUpdates();
+  const arrivals = useArrivals(api);
+  useTitleCount(newEmailCount);
+
+  const chosen = accounts?.find((account) => account.id === accountId);
+  const choose = (id: string | null) => {
+    setAccountsShown(false);
+    go({ accountId: id, messageId: null });
+  };
+  const refetch = () => void refresh().catch(() => undefined);
+  const added = (id: string) => {
+    setAdding(false);
+    choose(id);
+    refetch();
+  };
+  const renewed = () => {
+    setRenewing(null);
+    refetch();
+  };
+
+  return (
+    <div className="page" data-open={messageId !== null}>
+      <Header
+        status={status}
+        newEmailCount={newEmailCount}
+        onReset={resetCount}
+        accountsShown={accountsShown}
+        onAccounts={() => setAccountsShown(!accountsShown)}
+      />
+      <Sidebar
+        accounts={accounts}
+        error={error}
+        chosenId={accountId}
+        shown={accountsShown}
+        activities={activities}
+        onChoose={choose}
+        onSync={(id) => void syncNow(id)}
+        onAdd={() => setAdding(true)}
+        onPassword={setRenewing}
+        onRetry={refetch}
+      />
+      <MessageList
+        feed={messages}
+        accounts={accounts}
+        account={chosen}
+        openId={messageId}
+        onOpen={(id) => go({ accountId, messageId: id })}
+        onAdd={() => setAdding(true)}
+      />
+      <MessageView api={api} id={messageId} onClose={() => go({ accountId, messageId: null })} />
+      {adding && <AddAccountDialog api={api} onAdded={added} onClose={() => setAdding(false)} />}
+      {renewing && (
+        <PasswordDialog
+          api={api}
+          account={renewing}
+          onChanged={renewed}
+          onClose={() => setRenewing(null)}
+        />
+      )}
+      <Toast toast={arrivals.toast} onDismiss={arrivals.dismiss} />
+    </div>
+  );
+}
+
+function useTitleCount(count: number): void {
+  useEffect(() => {
+    document.title = count > 0 ? `(${count}) Postwire` : "Postwire";
+    return () => void (document.title = "Postwire");
+  }, [count]);
+}

@@ -1,0 +1,135 @@
+/** The REST API's and the gateway's shapes, as the contract names them. Times are ISO 8601. */
+
+export interface Person {
+  name: string;
+  address: string;
+}
+
+export type AccountState = "connecting" | "active" | "paused" | "auth_failed" | "unreachable";
+export type Security = "tls" | "starttls" | "none";
+
+export interface Account {
+  id: string;
+  address: string;
+  host: string;
+  port: number;
+  security: Security;
+  username: string;
+  /** How far back mail is kept in days; null means all of it. */
+  windowDays: number | null;
+  state: AccountState;
+  stateReason: string | null;
+  stateSince: string;
+  /** Seconds between automatic syncs; null where none is scheduled. */
+  syncEvery: number | null;
+  lastSyncedAt: string | null;
+  epoch: number;
+  revision: number;
+  unread: number;
+  createdAt: string;
+}
+
+export interface NewAccount {
+  address: string;
+  password: string;
+  host: string;
+  port: number;
+  security: Security;
+  username?: string;
+}
+
+export interface MessageSummary {
+  id: string;
+  accountId: string;
+  mailboxes: string[];
+  subject: string;
+  from: Person[];
+  to: Person[];
+  date: string | null;
+  internalDate: string;
+  direction: "inbound" | "outbound";
+  snippet: string;
+  unread: boolean;
+  flags: string[];
+  hasAttachments: boolean;
+  /** Bytes, as the mail server counts them. */
+  size: number;
+  revision: number;
+  /** What could not be read of this message, in words. */
+  problem: string | null;
+}
+
+export interface Attachment {
+  n: number;
+  filename: string | null;
+  contentType: string;
+  size: number;
+  contentId: string | null;
+  disposition: string | null;
+}
+
+export interface Message extends MessageSummary {
+  cc: Person[];
+  bcc: Person[];
+  replyTo: Person[];
+  messageId: string | null;
+  inReplyTo: string | null;
+  references: string[];
+  text: string | null;
+  /** Sanitised by the API; the address of a remote image lies in `data-src`. */
+  html: string | null;
+  attachments: Attachment[];
+}
+
+/** Newest first; a null cursor says that nothing older exists. */
+export interface MessagePage {
+  messages: MessageSummary[];
+  nextCursor: string | null;
+}
+
+export interface Job {
+  id: string;
+  accountId: string;
+  state: "waiting" | "active" | "delayed" | "completed" | "failed";
+  found: number;
+  error: string | null;
+}
+
+export interface RealtimeToken {
+  token: string;
+  expiresAt: string;
+  /** The gateway's address; empty means the page's own origin. */
+  url: string;
+}
+
+/** The payload of `email:synced`, `email:new`, `sync:progress`, `sync:failed`, `account:state`. */
+export interface SyncEvent {
+  accountId: string;
+  userId: string;
+  emailAddress: string;
+  /** Messages, not batches. */
+  count: number;
+  timestamp: string;
+  type: "sync" | "push" | "flags" | "expunged" | "reset" | "progress" | "state" | "failed";
+  epoch: number;
+  revision: number;
+  receivedAt: string | null;
+  state?: string;
+  stateReason?: string | null;
+  done?: number;
+  total?: number;
+  error?: string;
+}
+
+export interface Room {
+  userId?: string;
+  accountId?: string;
+}
+
+/** The gateway's answer to `join` and `leave`. */
+export interface RoomAck {
+  ok: boolean;
+  joined?: string[];
+  left?: string[];
+  error?: string;
+}

@@ -1,0 +1,38 @@
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+
+/** How long ago, the way a list says it: `now`, `5 min`, `14:02`, `Tue`, `3 Mar`, `3 Mar 2024`. */
+export function shortTime(iso: string, now: number, locale?: string): string {
+  const then = new Date(iso);
+  const age = now - then.getTime();
+  if (Number.isNaN(age)) return "";
+  if (age > -MINUTE && age < MINUTE) return "now";
+  if (age > 0 && age < HOUR) return `${Math.floor(age / MINUTE)} min`;
+  return then.toLocaleString(locale, shortForm(then, new Date(now)));
+}
+
+function shortForm(then: Date, now: Date): Intl.DateTimeFormatOptions {
+  if (then.toDateString() === now.toDateString()) return { timeStyle: "short" };
+  const age = now.getTime() - then.getTime();
+  if (age > 0 && age < 6 * DAY) return { weekday: "short" };
+  if (then.getFullYear() === now.getFullYear()) return { day: "numeric", month: "short" };
+  return { day: "numeric", month: "short", year: "numeric" };
+}
+
+/** How long ago, in a sentence: `just now`, `5 minutes ago`, `yesterday`. */
+export function ago(iso: string, now: number, locale?: string): string {
+  const age = now - Date.parse(iso);
+  if (age < MINUTE) return "just now";
+  const words = new Intl.RelativeTimeFormat(locale, { numeric: "auto" });
+  if (age < HOUR) return words.format(-Math.floor(age / MINUTE), "minute");
+  if (age < DAY) return words.format(-Math.floor(age / HOUR), "hour");
+  return words.format(-Math.floor(age / DAY), "day");
+}
+
+/** The whole date and time, for titles and the open message. */
+export function fullTime(iso: string, locale?: string): string {
+  const then = new Date(iso);
+  if (Number.isNaN(then.getTime())) return "";
+  return then.toLocaleString(locale, { dateStyle: "full", timeStyle: "short" });
+}

@@ -1,0 +1,52 @@
+/** What the page says about accounts, people and sizes. */
+
+import type { Account, AccountState, MessageSummary, Person } from "./model";
+import { ago } from "./time";
+
+const STATES: Record<AccountState, string> = {
+  connecting: "Connecting…",
+  active: "Up to date",
+  paused: "Paused",
+  auth_failed: "Sign-in failed",
+  unreachable: "Server unreachable",
+};
+
+/** An account's state in words, with the reason or the last sync where there is one. */
+export function stateWords(account: Account, now: number): string {
+  const state = STATES[account.state] ?? account.state;
+  if (account.stateReason) return `${state}: ${account.stateReason}`;
+  if (account.state !== "active") return state;
+  return account.lastSyncedAt ? `Synced ${ago(account.lastSyncedAt, now)}` : "Waiting for mail";
+}
+
+export function isTroubled(account: Account): boolean {
+  return account.state === "auth_failed" || account.state === "unreachable";
+}
+
+export function nameOf(person: Person | undefined): string {
+  return person?.name.trim() || person?.address || "";
+}
+
+/** Who a row is about: the sender, or the recipients of mail that was sent. */
+export function correspondent(message: MessageSummary): string {
+  if (message.direction === "inbound") return nameOf(message.from[0]) || "Unknown sender";
+  return `To: ${message.to.map(nameOf).join(", ") || "nobody"}`;
+}
+
+export function subjectOf(message: MessageSummary): string {
+  return message.subject.trim() || "(no subject)";
+}
+
+/** What the toast says; the sender is named where one message came and its sender is known. */
+export function arrivalWords(count: number, sender?: string): string {
+  if (count !== 1) return `${count} new emails received`;
+  return sender ? `1 new email from ${sender}` : "1 new email received";
+}
+
+/** A size in bytes as people read it: `812 B`, `24 KB`, `3.1 MB`. */
+export function sizeWords(bytes: number): string {
+  if (bytes < 1000) return `${bytes} B`;
+  if (bytes < 999_500) return `${Math.round(bytes / 1000)} KB`;
+  if (bytes < 999_950_000) return `${(bytes / 1e6).toFixed(1)} MB`;
+  return `${(bytes / 1e9).toFixed(1)} GB`;
+}

@@ -1,0 +1,45 @@
+import { expect, test } from "vitest";
+import type { Account } from "../src/model";
+import { arrivalWords, correspondent, sizeWords, stateWords } from "../src/words";
+import { message } from "./given";
+
+const account = (more: Partial<Account>) =>
+  ({ state: "active", stateReason: null, ...more }) as Account;
+
+test("a state comes with its reason", () => {
+  const refused = account({ state: "auth_failed", stateReason: "The password was refused." });
+  expect(stateWords(refused, 0)).toBe("Sign-in failed: The password was refused.");
+});
+
+test("an account in order says when it was synced", () => {
+  const synced = account({ lastSyncedAt: new Date(0).toISOString() });
+  expect(stateWords(synced, 10_000)).toBe("Synced just now");
+});
+
+test("one new message is told with its sender, several with their number", () => {
+  expect(arrivalWords(1, "Ines")).toBe("1 new email from Ines");
+  expect(arrivalWords(1)).toBe("1 new email received");
+  expect(arrivalWords(5, "Ines")).toBe("5 new emails received");
+});
+
+test("a row names the sender, and the recipients of sent mail", () => {
+  const to = [
+    { name: "Bo", address: "bo@example.com" },
+    { name: " ", address: "cy@example.com" },
+  ];
+  expect(correspondent(message(1))).toBe("Ines Carvalho");
+  expect(correspondent(message(1, { direction: "outbound", to }))).toBe("To: Bo, cy@example.com");
+  expect(correspondent(message(1, { from: [] }))).toBe("Unknown sender");
+});
+
+test.each([
+  [0, "0 B"],
+  [999, "999 B"],
+  [1000, "1 KB"],
+  [999_499, "999 KB"],
+  [999_500, "1.0 MB"],
+  [3_120_044, "3.1 MB"],
+  [2_000_000_000, "2.0 GB"],
+])("%i bytes read %s", (bytes, words) => {
+  expect(sizeWords(bytes)).toBe(words);
+});
