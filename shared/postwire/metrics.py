@@ -6,6 +6,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 #: Seconds; a push is a matter of milliseconds, a backfill one of minutes.
 _FRESHNESS = (0.05, 0.1, 0.25, 0.5, 1, 1.5, 2, 3, 5, 10, 30, 60, 300, 1800, 7200)
+_HTTP = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20)
 _SYNC = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 
 MESSAGES_SYNCED = Counter(
@@ -16,6 +17,15 @@ MESSAGES_SET_ASIDE = Counter(
 )
 SYNC_SECONDS = Histogram(
     "postwire_sync_seconds", "Duration of one sync of one account.", ["outcome"], buckets=_SYNC
+)
+HTTP_SECONDS = Histogram(
+    "postwire_http_request_seconds",
+    "Time until an answer of the REST API began.",
+    ["method", "route", "status"],
+    buckets=_HTTP,
+)
+JOBS_UNTOLD = Counter(
+    "postwire_jobs_untold", "Jobs that Redis did not take when they were asked for; swept later."
 )
 JOBS_SWEPT = Counter("postwire_jobs_swept", "Stranded jobs that were queued again.")
 IMAP_CONNECTIONS = Gauge(

@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from socketserver import TCPServer, ThreadingMixIn
+from types import MappingProxyType
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from wsgiref.types import StartResponse, WSGIEnvironment
 
@@ -23,6 +24,7 @@ Check = Callable[[], str | None]
 log = structlog.get_logger()
 
 _JSON = [("Content-Type", "application/json")]
+_NONE: Mapping[str, Check] = MappingProxyType({})
 
 
 class _Server(ThreadingMixIn, WSGIServer):
@@ -47,8 +49,18 @@ class _Handler(WSGIRequestHandler):
         """Say nothing: a probe every second is no news."""
 
 
-def serve(host: str, port: int, *, live: Mapping[str, Check], ready: Mapping[str, Check]) -> int:
-    """Answer /health/live, /health/ready and /metrics until the process ends; return the port."""
+def serve(
+    host: str,
+    port: int,
+    *,
+    live: Mapping[str, Check],
+    ready: Mapping[str, Check],
+    shown: Mapping[str, Check] = _NONE,
+) -> int:
+    """Answer /health/live, /health/ready and /metrics until the process ends; return the port.
+
+    What the checks of `shown` find is told beside readiness and does not fail it.
+    """
     metrics = make_wsgi_app()
 
     def app(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
@@ -56,9 +68,9 @@ def serve(host: str, port: int, *, live: Mapping[str, Check], ready: Mapping[str
             case "/metrics":
                 return metrics(environ, start)  # type: ignore[no-any-return]
             case "/health/live":
-                return _answer(live, start)
+                return _answer(live, _NONE, start)
             case "/health/ready":
-                return _answer(ready, start)
+                return _answer(ready, shown, start)
             case _:
                 start("404 Not Found", _JSON)
                 return [b'{"status": "no such page; see /metrics, /health/live, /health/ready"}']
@@ -68,9 +80,12 @@ def serve(host: str, port: int, *, live: Mapping[str, Check], ready: Mapping[str
     return server.server_port
 
 
-def _answer(checks: Mapping[str, Check], start: StartResponse) -> Iterable[bytes]:
+def _answer(
+    checks: Mapping[str, Check], shown: Mapping[str, Check], start: StartResponse
+) -> Iterable[bytes]:
     results = {name: _run(check) for name, check in checks.items()}
     ok = not any(results.values())
+    results |= {name: _run(check) for name, check in shown.items()}
     start("200 OK" if ok else "503 Service Unavailable", _JSON)
     body = {
         "status": "ok" if ok else "failing",

@@ -1,1 +1,8 @@
-"""The REST API of Postwire."""
+"""The REST API of Postwire.
+
+- `app`: everything put together; `__main__` runs it.
+- `auth`, `problems`, `headers`, `traffic`: what every request goes through.
+- `accounts`, `sync`, `messages`, `mailboxes`, `jobs`, `realtime`: the routes, one subject each.
+- `schemas`: what goes in and out; `ids`, `cursors`: what stands in paths and queries.
+- `queue`: the road to Redis; `html`: mail made fit to be shown; `page`, `docs`: what people open.
+"""

@@ -8,13 +8,16 @@ number of times: only `claim` lets a run begin.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
 from psycopg import Connection
+from psycopg.errors import UniqueViolation
 from psycopg.rows import TupleRow
 
-from postwire.errors import NotFound
+from postwire.errors import Conflict, NotFound
 from postwire.model import AccountId, Job, JobId, JobState, Reason
 from postwire.store import rows
 
@@ -27,6 +30,8 @@ ATTEMPTS = 3
 #: Finished jobs kept of each account.
 KEEP_COMPLETED = 100
 KEEP_FAILED = 200
+#: Milliseconds tried for an id, until the clash of ids is no accident any more.
+_TRIES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +52,22 @@ def ask(
     point where it would have seen what this call is about. A manual request does not wait for a
     backoff or behind the machine: its job is moved to the manual queue.
     """
-    proposed = f"sync-{account_id}-{time.time_ns() // 1_000_000}"
+    now = time.time_ns() // 1_000_000
+    for ms in range(now, now + _TRIES):
+        # Two who ask in the same millisecond propose the same id, and so does who asks right
+        # after a job ended: then it is another millisecond's. The savepoint outlives the clash.
+        with suppress(UniqueViolation), connection.transaction():
+            return _ask(connection, JobId(f"sync-{account_id}-{ms}"), account_id, user_id, reason)
+    raise Conflict(f"The account {account_id} was asked for too often at once.")
+
+
+def _ask(
+    connection: Connection[TupleRow],
+    proposed: JobId,
+    account_id: AccountId,
+    user_id: str,
+    reason: Reason,
+) -> Asked:
     row = connection.execute(
         """
         INSERT INTO job AS open (id, account_id, user_id, reason, state)
@@ -66,6 +86,18 @@ def ask(
     id_, state, reason_now = row
     opened = id_ == proposed
     return Asked(JobId(id_), opened or (reason == "manual" and state == "waiting"), reason_now)
+
+
+def ask_all(
+    connection: Connection[TupleRow],
+    account_ids: Sequence[AccountId],
+    user_id: str,
+    reason: Reason,
+) -> list[Asked]:
+    """The open jobs of several accounts of one user, in the order of `account_ids`."""
+    # Asked for in one order by everyone, so that no two transactions wait for each other.
+    asked = {id_: ask(connection, id_, user_id, reason) for id_ in sorted(account_ids)}
+    return [asked[id_] for id_ in account_ids]
 
 
 def claim(connection: Connection[TupleRow], job_id: JobId, holder: str) -> Job | None:

@@ -1,0 +1,137 @@
+"""The application: everything put together in one readable list."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from litestar import Litestar, Router
+from litestar.config.cors import CORSConfig
+from litestar.datastructures import State
+from litestar.di import Provide
+
+from postwire.credentials import make_keyring
+from postwire.settings import ApiSettings
+from postwire.store.pool import make_pool
+from postwire_api import (
+    accounts,
+    auth,
+    docs,
+    headers,
+    jobs,
+    mailboxes,
+    messages,
+    page,
+    problems,
+    realtime,
+    sync,
+)
+from postwire_api.pulse import Pulse
+from postwire_api.queue import Queue
+from postwire_api.traffic import Traffic
+
+#: Handlers that may wait for PostgreSQL at once; each finds a connection of its own.
+_THREADS = 10
+#: Bytes of the largest body of a request; the largest one that makes sense has some hundred.
+_MAX_BODY = 64 * 1024
+
+
+def create_app(settings: ApiSettings) -> Litestar:
+    """The API, and the page where there is one.
+
+    Raises:
+        SettingsError: a setting that looked right cannot be used.
+    """
+    keyring = make_keyring(settings.credential_keys.get_secret_value())
+    return Litestar(
+        route_handlers=[_api(settings), *_page(settings)],
+        dependencies={
+            "keyring": Provide(lambda: keyring, sync_to_thread=False),
+            "store": _from_state("store"),
+            "queue": _from_state("queue"),
+        },
+        lifespan=[_connections(settings)],
+        exception_handlers=problems.HANDLERS,
+        middleware=[Traffic()],
+        before_send=[headers.complete],
+        cors_config=_cors(settings),
+        openapi_config=docs.make_config(),
+        request_max_body_size=_MAX_BODY,
+        # Our own handler logs what was unexpected; Litestar would log it once more.
+        logging_config=None,
+    )
+
+
+def _api(settings: ApiSettings) -> Router:
+    return Router(
+        "/api",
+        guards=[auth.Bearer(settings.jwt_secret)],
+        dependencies={"user": Provide(auth.user, sync_to_thread=False)},
+        route_handlers=[
+            sync.ask_for_sync,
+            sync.read_sync_stats,
+            sync.set_schedule,
+            sync.list_schedules,
+            sync.remove_schedule,
+            accounts.add_account,
+            accounts.list_accounts,
+            accounts.read_account,
+            accounts.remove_account,
+            accounts.pause_account,
+            accounts.resume_account,
+            accounts.change_credential,
+            mailboxes.list_mailboxes,
+            messages.list_messages,
+            messages.read_message,
+            jobs.list_jobs,
+            jobs.read_job,
+            realtime.make_router(settings),
+        ],
+    )
+
+
+def _page(settings: ApiSettings) -> list[Router]:
+    if settings.web_dir is None:
+        return []
+    return [page.make_router(settings.web_dir, settings.gateway_url)]
+
+
+def _cors(settings: ApiSettings) -> CORSConfig | None:
+    if not settings.cors_origins:
+        return None
+    return CORSConfig(
+        allow_origins=settings.cors_origins,
+        allow_methods=["GET", "POST", "PUT", "DELETE"],
+        allow_headers=["Authorization", "Content-Type"],
+    )
+
+
+def _from_state(name: str) -> Provide:
+    def given(state: State) -> object:
+        return state[name]
+
+    return Provide(given, sync_to_thread=False)
+
+
+def _connections(settings: ApiSettings) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
+    """What lives as long as the application does."""
+
+    @asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="store")
+        asyncio.get_running_loop().set_default_executor(threads)
+        store = make_pool(settings.database_url.get_secret_value(), _THREADS)
+        queue = Queue(settings.redis_url.get_secret_value())
+        pulse = Pulse()
+        beating = asyncio.create_task(pulse.beat())
+        app.state.update(store=store, queue=queue, pulse=pulse)
+        try:
+            yield
+        finally:
+            beating.cancel()
+            queue.close()
+            await asyncio.to_thread(store.close)
+
+    return lifespan

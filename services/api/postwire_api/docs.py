@@ -1,0 +1,97 @@
+"""The OpenAPI document as a page to read.
+
+Litestar's own pages run scripts from a third party on the origin that holds the inbox and its
+token. This one runs none.
+"""
+
+from __future__ import annotations
+
+from html import escape
+from importlib.metadata import version
+from typing import Any
+
+from litestar import Request
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import OpenAPIRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
+
+_STYLE = """
+body { font: 1rem/1.5 system-ui, sans-serif; max-width: 50rem; margin: 2rem auto; padding: 0 1rem }
+code { font-family: ui-monospace, monospace } h2 { margin: 2rem 0 0; font-size: 1.1rem }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: 0 1rem } dd { margin: 0 }
+@media (prefers-color-scheme: dark) { body { background: #111; color: #ddd } a { color: #9cf } }
+"""
+
+
+class _Page(OpenAPIRenderPlugin):
+    """One section for each operation."""
+
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
+        """The page."""
+        sections = [
+            _operation(path, method, operation)
+            for path, methods in openapi_schema["paths"].items()
+            for method, operation in methods.items()
+        ]
+        title = escape(openapi_schema["info"]["title"])
+        document = self.get_openapi_json_route(request)
+        return (
+            f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+            '<meta name="viewport" content="width=device-width">'
+            f"<style>{_STYLE}</style></head><body><h1>{title}</h1>"
+            f"<p>{escape(openapi_schema['info']['description'])}</p>"
+            f'<p>For programs: <a href="{document}">{document}</a></p>'
+            f"{''.join(sections)}</body></html>"
+        ).encode()
+
+
+def _operation(path: str, method: str, operation: dict[str, Any]) -> str:
+    parameters = [
+        (one["name"], f"{one['in']}. {one.get('description', '')}")
+        for one in operation.get("parameters", [])
+    ]
+    answers = [
+        (status, f"{one['description']} {_names(one)}")
+        for status, one in sorted(operation["responses"].items())
+    ]
+    takes = [("body", _names(operation["requestBody"]))] if "requestBody" in operation else []
+    return (
+        f"<h2><code>{method.upper()} {escape(path)}</code> {escape(operation['summary'])}</h2>"
+        f"<p>{escape(operation.get('description', ''))}</p>{_list(parameters + takes + answers)}"
+    )
+
+
+def _names(content: dict[str, Any]) -> str:
+    """The names of the schemas that a body can have."""
+    schemas = [one["schema"] for one in content.get("content", {}).values()]
+    choices = [choice for schema in schemas for choice in schema.get("oneOf", [schema])]
+    return " or ".join(choice["$ref"].rpartition("/")[2] for choice in choices if "$ref" in choice)
+
+
+def _list(rows: list[tuple[str, str]]) -> str:
+    terms = (f"<dt><code>{escape(term)}</code></dt><dd>{escape(text)}</dd>" for term, text in rows)
+    return f"<dl>{''.join(terms)}</dl>"
+
+
+def make_config() -> OpenAPIConfig:
+    """The document at /api/docs/openapi.json, the page at /api/docs."""
+    return OpenAPIConfig(
+        title="Postwire",
+        version=version("postwire-api"),
+        description="Mail accounts, their messages and their syncs. Errors are problem details "
+        "(RFC 9457); every path takes the header `Authorization: Bearer <JWT>`.",
+        path="/api/docs",
+        render_plugins=[_Page(path="/")],
+        use_handler_docstrings=True,
+        components=Components(
+            security_schemes={
+                "bearer": SecurityScheme(
+                    type="http",
+                    scheme="bearer",
+                    bearer_format="JWT",
+                    description="HS256; `sub` is the user, `aud` is postwire, `exp` is required.",
+                )
+            }
+        ),
+        security=[{"bearer": []}],
+    )

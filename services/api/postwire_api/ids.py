@@ -1,0 +1,53 @@
+"""From the text of a path or a query to an id; what can be none names nothing that exists."""
+
+from __future__ import annotations
+
+import re
+from uuid import UUID
+
+from postwire.errors import NotFound
+from postwire.model import AccountId, JobId, MessageId
+
+#: PostgreSQL's bigint.
+MAX_BIGINT = 2**63 - 1
+
+_MESSAGE = re.compile(r"[1-9][0-9]{0,18}")
+_JOB = re.compile(r"sync-[0-9a-f-]{36}-[0-9]{1,19}")
+
+
+def account_id(text: str) -> AccountId:
+    """The account id in `text`.
+
+    Raises:
+        NotFound: it is none.
+    """
+    try:
+        id_ = str(UUID(text))
+    except ValueError:
+        id_ = ""
+    # UUID() also reads braces, `urn:uuid:` and what has no hyphens.
+    if id_ != text.lower():
+        raise NotFound("There is no such account.")
+    return AccountId(id_)
+
+
+def message_id(text: str) -> MessageId:
+    """The message id in `text`.
+
+    Raises:
+        NotFound: it is none.
+    """
+    if not _MESSAGE.fullmatch(text) or int(text) > MAX_BIGINT:
+        raise NotFound("There is no such message.")
+    return MessageId(int(text))
+
+
+def job_id(text: str) -> JobId:
+    """The job id in `text`.
+
+    Raises:
+        NotFound: it is none.
+    """
+    if not _JOB.fullmatch(text):
+        raise NotFound("There is no such job.")
+    return JobId(text)

@@ -1,0 +1,18 @@
+"""What the handlers are given: the names they take as parameters, and their types."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from litestar.di import NamedDependency
+from litestar.params import SkipValidation
+
+from postwire.credentials import Keyring
+from postwire.store.pool import Pool
+from postwire_api import queue
+
+#: The id of the user who asks.
+User: TypeAlias = NamedDependency[SkipValidation[str]]
+Store: TypeAlias = NamedDependency[SkipValidation[Pool]]
+Queue: TypeAlias = NamedDependency[SkipValidation[queue.Queue]]
+Keys: TypeAlias = NamedDependency[SkipValidation[Keyring]]

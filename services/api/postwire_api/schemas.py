@@ -1,0 +1,386 @@
+"""What goes in and out, as JSON sees it: camelCase, every field always there."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from datetime import datetime
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from postwire import model
+from postwire.model import AccountState, Direction, JobState, Reason, Security
+from postwire.store import accounts, mailboxes
+
+#: RFC 1123 §2.1, with the underscore that container networks like to use.
+_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
+#: Rough on purpose: only the mail server knows which addresses it has.
+_ADDRESS = re.compile(r"[^@\s\x00-\x1f\x7f]{1,64}@[^@\s\x00-\x1f\x7f]{1,255}")
+#: What a line of IMAP cannot hold (RFC 3501 §9, TEXT-CHAR).
+_UNSENDABLE = re.compile(r"[\x00\r\n]")
+
+SyncEvery = Annotated[int, Meta(ge=10, le=86_400, description="Seconds between two syncs.")]
+
+
+class _Out(msgspec.Struct, rename="camel"):
+    pass
+
+
+class _In(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    # A misspelt `accountId` would otherwise mean all accounts.
+    pass
+
+
+class NewAccount(_In, kw_only=True):
+    """A mail account to be added."""
+
+    address: Annotated[str, Meta(max_length=254)]
+    password: Annotated[str, Meta(min_length=1, max_length=1024)]
+    host: Annotated[str, Meta(max_length=253, description="Host name or IP address.")]
+    port: Annotated[int, Meta(ge=1, le=65_535)]
+    security: Security
+    username: Annotated[
+        str | None, Meta(description="Left away, it is the address.", max_length=255, min_length=1)
+    ] = None
+    window_days: Annotated[
+        int | None, Meta(ge=1, le=36_500, description="Days of mail to fetch; null fetches all.")
+    ] = 30
+
+    def __post_init__(self) -> None:
+        """Check what a pattern could not say in words."""
+        if not _ADDRESS.fullmatch(self.address):
+            raise ValueError("address: write it as name@example.com")
+        if not _is_host(self.host):
+            raise ValueError("host: write a host name like imap.example.com, or an IP address")
+        if _UNSENDABLE.search(self.username or ""):
+            raise ValueError("username: it may not hold line breaks or NUL")
+        _check_password(self.password)
+
+
+class NewCredential(_In, kw_only=True):
+    """The password that a mail account has now."""
+
+    password: Annotated[str, Meta(min_length=1, max_length=1024)]
+
+    def __post_init__(self) -> None:
+        """Check what a pattern could not say in words."""
+        _check_password(self.password)
+
+
+def _is_host(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return all(_LABEL.fullmatch(label) for label in host.removesuffix(".").split("."))
+    return True
+
+
+def _check_password(password: str) -> None:
+    if _UNSENDABLE.search(password):
+        raise ValueError("password: it may not hold line breaks or NUL")
+
+
+class SyncRequest(_In, kw_only=True):
+    """Which account to sync; without one, all of the caller's."""
+
+    account_id: str | None = None
+
+
+class ScheduleRequest(_In, kw_only=True):
+    """Which account to sync by itself, and how often; without one, all of the caller's."""
+
+    account_id: str | None = None
+    every: SyncEvery = accounts.DEFAULT_EVERY
+
+
+class Account(_Out, kw_only=True):
+    """A mail account; `state` says whether it works, `stateReason` in words why not."""
+
+    id: str
+    address: str
+    host: str
+    port: int
+    security: Security
+    username: str
+    window_days: int | None
+    state: AccountState
+    state_reason: str | None
+    state_since: datetime
+    sync_every: int | None
+    last_synced_at: datetime | None
+    epoch: int
+    revision: int
+    unread: int
+    created_at: datetime
+
+    @classmethod
+    def of(cls, account: model.Account, unread: int) -> Account:
+        """What its owner may see of `account`: everything but the credential."""
+        return cls(
+            id=account.id,
+            address=account.address,
+            host=account.host,
+            port=account.port,
+            security=account.security,
+            username=account.username,
+            window_days=account.window_days,
+            state=account.state,
+            state_reason=account.state_reason,
+            state_since=account.state_since,
+            sync_every=account.sync_every,
+            last_synced_at=account.last_synced_at,
+            epoch=account.epoch,
+            revision=account.revision,
+            unread=unread,
+            created_at=account.created_at,
+        )
+
+
+class Accounts(_Out, kw_only=True):
+    """All accounts of the caller, oldest first."""
+
+    accounts: list[Account]
+
+
+class Mailbox(_Out, kw_only=True):
+    """A mailbox with what is stored of it."""
+
+    id: str
+    name: str
+    delimiter: str | None
+    special_use: str | None
+    messages: int
+    unread: int
+    checked_at: datetime | None
+
+    @classmethod
+    def of(cls, counted: mailboxes.Counted) -> Mailbox:
+        """The mailbox with its counts."""
+        return cls(
+            id=str(counted.mailbox.id),
+            name=counted.mailbox.name,
+            delimiter=counted.mailbox.delimiter,
+            special_use=counted.mailbox.special_use,
+            messages=counted.messages,
+            unread=counted.unread,
+            checked_at=counted.checked_at,
+        )
+
+
+class Mailboxes(_Out, kw_only=True):
+    """The mailboxes of an account, INBOX first."""
+
+    mailboxes: list[Mailbox]
+
+
+class Address(_Out, kw_only=True):
+    """A person in a header."""
+
+    name: str
+    address: str
+
+
+class MessageSummary(_Out, kw_only=True):
+    """A message as a list shows it."""
+
+    id: str
+    account_id: str
+    mailboxes: list[str]
+    subject: str
+    from_: list[Address] = msgspec.field(name="from")
+    to: list[Address]
+    date: datetime | None
+    internal_date: datetime
+    direction: Direction
+    snippet: str
+    unread: bool
+    flags: list[str]
+    has_attachments: bool
+    size: int
+    revision: int
+    problem: str | None
+
+    @classmethod
+    def of(cls, message: model.Message) -> MessageSummary:
+        """`message` without its body."""
+        return cls(
+            id=str(message.id),
+            account_id=message.account_id,
+            mailboxes=list(message.mailboxes),
+            subject=message.headers.subject,
+            from_=people(message.headers.from_),
+            to=people(message.headers.to),
+            date=message.headers.date,
+            internal_date=message.internaldate,
+            direction=message.direction,
+            snippet=message.snippet,
+            unread=message.unread,
+            flags=list(message.flags),
+            has_attachments=message.has_attachments,
+            size=message.size,
+            revision=message.revision,
+            problem=message.problem,
+        )
+
+
+class Messages(_Out, kw_only=True):
+    """A page of messages, newest first."""
+
+    messages: list[MessageSummary]
+    next_cursor: str | None
+
+
+class Attachment(_Out, kw_only=True):
+    """A part of a message that is no body."""
+
+    n: int
+    filename: str | None
+    content_type: str
+    size: int
+    content_id: str | None
+    disposition: str | None
+
+
+class Message(MessageSummary, kw_only=True):
+    """A message whole; `html` is safe to show, its remote images wait in `data-src`."""
+
+    cc: list[Address]
+    bcc: list[Address]
+    reply_to: list[Address]
+    message_id: str | None
+    in_reply_to: str | None
+    references: list[str]
+    text: str | None
+    html: str | None
+    attachments: list[Attachment]
+
+
+def people(addresses: tuple[model.Address, ...]) -> list[Address]:
+    """The people of a header field."""
+    return [Address(name=person.name, address=person.address) for person in addresses]
+
+
+def attachments(parts: tuple[model.Attachment, ...]) -> list[Attachment]:
+    """The attachments of a message, numbered from 1."""
+    return [
+        Attachment(
+            n=n,
+            filename=part.filename,
+            content_type=part.content_type,
+            size=part.size,
+            content_id=part.content_id,
+            disposition=part.disposition,
+        )
+        for n, part in enumerate(parts, start=1)
+    ]
+
+
+class Job(_Out, kw_only=True):
+    """One sync of one account."""
+
+    id: str
+    account_id: str
+    reason: Reason
+    state: JobState
+    attempts: int
+    found: int
+    error: str | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+    @classmethod
+    def of(cls, job: model.Job) -> Job:
+        """What its owner may see of `job`."""
+        return cls(
+            id=job.id,
+            account_id=job.account_id,
+            reason=job.reason,
+            state=job.state,
+            attempts=job.attempts,
+            found=job.found,
+            error=job.error,
+            created_at=job.created_at,
+            started_at=job.started_at,
+            finished_at=job.finished_at,
+        )
+
+
+class Jobs(_Out, kw_only=True):
+    """A page of jobs, newest first."""
+
+    jobs: list[Job]
+    next_cursor: str | None
+
+
+class AskedStats(_Out, kw_only=True):
+    """How many of the caller's jobs are in which state, as the predecessor answered a request."""
+
+    waiting: int
+    active: int
+    completed: int
+    failed: int
+
+
+class QueueStats(AskedStats, kw_only=True):
+    """How many of the caller's jobs are in which state."""
+
+    delayed: int
+    total: int
+
+
+class SyncAsked(_Out, kw_only=True):
+    """The jobs that a request for a sync opened or found open."""
+
+    success: Literal[True] = True
+    job_id: Annotated[str | None, Meta(description="The first job; null where there is none.")]
+    job_ids: list[str]
+    message: str
+    queue_stats: AskedStats
+
+
+class SyncStats(_Out, kw_only=True):
+    """The state of the caller's jobs."""
+
+    success: Literal[True] = True
+    queue_stats: QueueStats
+
+
+class Schedule(_Out, kw_only=True):
+    """When an account is next synced by itself; `every` in seconds."""
+
+    account_id: str
+    every: int
+    next_sync_at: datetime
+
+    @classmethod
+    def of(cls, schedule: accounts.Schedule) -> Schedule:
+        """The schedule of one account."""
+        return cls(
+            account_id=schedule.account_id,
+            every=schedule.every,
+            next_sync_at=schedule.next_sync_at,
+        )
+
+
+class Schedules(_Out, kw_only=True):
+    """The schedules of the caller's accounts."""
+
+    success: Literal[True] = True
+    schedules: list[Schedule]
+
+
+class SchedulesChanged(Schedules, kw_only=True):
+    """The schedules of the accounts that the request was about."""
+
+    message: str
+
+
+class RealtimeToken(_Out, kw_only=True):
+    """What the gateway asks for; `url` is its address, empty where it has the page's origin."""
+
+    token: str
+    expires_at: datetime
+    url: str

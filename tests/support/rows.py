@@ -1,0 +1,102 @@
+"""Rows for the tests, stored by the real store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from uuid import uuid4
+
+from postwire.model import (
+    Account,
+    AccountId,
+    Address,
+    Batch,
+    Body,
+    Cursor,
+    Headers,
+    Incoming,
+    Mailbox,
+    Stored,
+)
+from postwire.store import accounts, mailboxes, messages
+from postwire.store.pool import Pool, transaction
+
+NOON = datetime(2025, 3, 1, 12, tzinfo=UTC)
+START = Cursor(uidvalidity=1, uidnext=1, backfill_uid=0)
+
+
+def account(store: Pool, user: str = "ann", address: str = "ann@example.com") -> Account:
+    """A new account; nobody can open its credential."""
+    with transaction(store) as connection:
+        return accounts.add(
+            connection,
+            AccountId(str(uuid4())),
+            user_id=user,
+            address=address,
+            host="imap.example.com",
+            port=993,
+            security="tls",
+            username=address,
+            credential=b"sealed",
+            window_days=30,
+        )
+
+
+def active(store: Pool, user: str = "ann", address: str = "ann@example.com") -> Account:
+    """An account whose login succeeded."""
+    added = account(store, user, address)
+    with transaction(store) as connection:
+        changed = accounts.set_state(connection, added, "active")
+    assert changed is not None
+    return changed
+
+
+def mailbox(
+    store: Pool, owner: Account, name: str = "INBOX", special_use: str | None = None
+) -> Mailbox:
+    """A mailbox that was selected and has nothing stored yet."""
+    with transaction(store) as connection:
+        kept = mailboxes.keep(connection, owner.id, name, "/", special_use)
+        mailboxes.start(connection, kept, None, START)
+        return replace(kept, cursor=START)
+
+
+def incoming(uid: int, *, flags: Iterable[str] = (), **headers: object) -> Incoming:
+    """A message as a server gives it; each uid is a minute younger than the one before."""
+    subject = str(headers.get("subject", f"Message {uid}"))
+    fields = Headers(
+        **{
+            "message_id": f"<{uid}@example.com>",
+            "subject": subject,
+            "from_": (Address("Bob", "bob@example.com"),),
+            "to": (Address("", "ann@example.com"),),
+            "date": NOON,
+        }
+        | headers  # type: ignore[arg-type]
+    )
+    return Incoming(
+        uid=uid,
+        flags=tuple(flags),
+        modseq=None,
+        internaldate=NOON + timedelta(minutes=uid),
+        size=1000,
+        digest=sha256(f"{uid} {subject}".encode()).digest(),
+        headers=fields,
+        body=Body(text=f"Text {uid}", html=None, snippet=f"Text {uid}"),
+    )
+
+
+def batch(box: Mailbox, *messages_: Incoming, before: Cursor = START) -> Batch:
+    """What stores `messages_`, the cursor moving from `before` past the last of them."""
+    uidnext = max((one.uid for one in messages_), default=before.uidnext) + 1
+    return Batch(
+        mailbox=box, before=before, after=replace(before, uidnext=uidnext), incoming=messages_
+    )
+
+
+def store_batch(store: Pool, what: Batch) -> Stored:
+    """Store it in a transaction of its own."""
+    with transaction(store) as connection:
+        return messages.store(connection, what)
