@@ -56,6 +56,10 @@ test: web test-tools ## Set up and run all tests, on real servers and in a real 
 test-tools:
 	@tests/install-tools
 
+.PHONY: bench
+bench: web test-tools ## Measure one new email on its way from the mail server to the browser
+	PYTHONPATH=tests $(BIN)/python bench/new_email.py
+
 .PHONY: fmt
 fmt: setup ## Format the Python code
 	$(BIN)/ruff check -q --fix --exit-zero .

@@ -47,6 +47,12 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio shi
             log.info("a client does not speak Socket.IO", error=type(error).__name__)
             await self.cut(eio_sid, "malformed")
 
+    async def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> None:
+        await super()._handle_eio_disconnect(eio_sid, reason)
+        if reason == self.reason.CLIENT_DISCONNECT:
+            # engineio would leave its long poll unanswered for up to 45 s.
+            self.eio.sockets[eio_sid].queue.put_nowait(None)
+
     async def _handle_event(
         self,
         eio_sid: str,
