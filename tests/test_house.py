@@ -38,14 +38,13 @@ FENCES = {
         "services/sync-worker/postwire_worker/__main__.py",
         "services/sync-worker/postwire_worker/actors.py",
         "services/sync-worker/postwire_worker/runtime.py",
-        "services/api/postwire_api/app.py",
     ),
     "redis": (
         "shared/postwire/events.py",
         "shared/postwire/jobs.py",
         "services/sync-worker/postwire_worker/runtime.py",
         "services/gateway/postwire_gateway/relay.py",
-        "services/api/postwire_api/app.py",
+        "services/api/postwire_api/queue.py",
     ),
 }
 
@@ -54,6 +53,7 @@ NO_TWIN = {
     "errors.py",
     "metrics.py",
     "model.py",
+    "parts.py",
     "rows.py",
     "schemas.py",
     "runtime.py",

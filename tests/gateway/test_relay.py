@@ -29,7 +29,7 @@ def own_redis() -> None:
 
 def test_each_type_of_event_goes_out_under_its_name(event: MakeEvent) -> None:
     account, user = "account:a1", "user:u1"
-    found = {type_: list(relay.emissions(event(type=type_))) for type_ in relay._EVENT_NAMES}  # noqa: SLF001
+    found = {type_: list(relay.emissions(event(type=type_))) for type_ in relay._EVENT_NAMES}
 
     news = [("email:synced", account), ("email:new", user)]
     assert found == {
@@ -235,7 +235,7 @@ async def test_a_redis_that_hangs_counts_as_gone(
     browser = await browse(gateway.port, token(), accountId="a1")
 
     # When Redis keeps its connections and answers nothing
-    pid = own_redis._process.pid  # noqa: SLF001 - there is no other way to its pid
+    pid = own_redis._process.pid
     os.kill(pid, signal.SIGSTOP)
     try:
         await until(lambda: gateway.relay.check() is not None)
@@ -289,6 +289,6 @@ async def test_an_error_nobody_thought_of_does_not_end_the_relay(
 
 
 def test_the_wait_between_two_attempts_is_bounded() -> None:
-    waits = [relay._BACKOFF.compute(n) for n in range(1, relay._MAX_EXPONENT + 1)]  # noqa: SLF001
+    waits = [relay._BACKOFF.compute(n) for n in range(1, relay._MAX_EXPONENT + 1)]
 
     assert all(0.5 <= wait <= 10 for wait in waits)

@@ -108,24 +108,24 @@ def test_the_ordinary_client_from_npm_hears_of_new_mail(
             "transport": transport,
         }
     )
-    client = subprocess.Popen(
+    with subprocess.Popen(
         [node(), "-e", _CLIENT, asked], cwd=WEB, stdout=subprocess.PIPE, text=True
-    )
-    assert client.stdout is not None
-    joined = json.loads(client.stdout.readline())
-    assert joined["answer"] == {"ok": True, "joined": [f"account:{account_id}"]}
+    ) as client:
+        assert client.stdout is not None
+        joined = json.loads(client.stdout.readline())
+        assert joined["answer"] == {"ok": True, "joined": [f"account:{account_id}"]}
 
-    # When a message is delivered
-    user.append(letter())
+        # When a message is delivered
+        user.append(letter())
 
-    # Then the client is told, in the shape it has always been told
-    told = json.loads(client.stdout.readline())
+        # Then the client is told, in the shape it has always been told
+        told = json.loads(client.stdout.readline())
+        assert client.wait(timeout=20) == 0
     assert told["event"] == "email:synced"
     assert told["payload"]["accountId"] == account_id
     assert told["payload"]["emailAddress"] == user.name
     assert told["payload"]["count"] == 1
     assert told["payload"]["timestamp"]
-    assert client.wait(timeout=20) == 0
 
 
 def test_a_wrong_password_is_refused_in_words_and_nothing_is_kept(

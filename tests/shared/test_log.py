@@ -18,7 +18,7 @@ def _as_before() -> Iterator[None]:
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
-    for name in log._AT_LEAST:  # noqa: SLF001
+    for name in log._AT_LEAST:
         logging.getLogger(name).setLevel(logging.NOTSET)
     structlog.reset_defaults()
 

@@ -87,7 +87,7 @@ def test_answers_of_different_lengths_are_all_whole(probe: Probe) -> None:
 def test_a_client_that_says_nothing_hurts_nobody(
     probe: Probe, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(ops._Handler, "timeout", 0.2)  # noqa: SLF001
+    monkeypatch.setattr(ops._Handler, "timeout", 0.2)
 
     with socket.create_connection(("127.0.0.1", probe.port), timeout=10) as silent:
         assert probe.get("/health/live")[0] == 200
