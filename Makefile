@@ -29,12 +29,12 @@ setup: .venv/installed ## Install what Python needs into .venv
 
 .PHONY: demo
 demo: setup ## Run all of Postwire here, with mail arriving; its data is kept in var/
-	@exec $(BIN)/python -m postwire_demo $(VAR) web
+	@exec $(BIN)/python -m postwire_demo "$(VAR)" web
 
 .PHONY: web
 web: setup ## Build the inbox page into web/dist
-	@mkdir -p $(VAR)/log
-	@exec $(BIN)/python -m postwire_demo.page web $(VAR)/log/web.log
+	@mkdir -p "$(VAR)/log"
+	@exec $(BIN)/python -m postwire_demo.page web "$(VAR)/log/web.log"
 
 .PHONY: check
 check: lint test ## Format, lint, types, import contracts and tests: what every commit passes

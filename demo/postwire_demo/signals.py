@@ -35,9 +35,19 @@ def raise_at_stop() -> None:
     signal.setitimer(signal.ITIMER_REAL, _LOOK, _LOOK)
 
 
+def look_no_longer() -> None:
+    """End the looks at our parent: one during Python's own end would end us by the alarm."""
+    signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def stop_looking() -> None:
+    """For the end: an interpreter that goes down no longer handles the next look, and dies of it."""
+    signal.setitimer(signal.ITIMER_REAL, 0)
+
+
 def _stop(_number: int = 0, _frame: FrameType | None = None) -> None:
     # A second Ctrl-C would interrupt the very cleaning up that it asks for.
-    signal.setitimer(signal.ITIMER_REAL, 0)
+    look_no_longer()
     for wanted in (*_WANTED, signal.SIGHUP):
         signal.signal(wanted, signal.SIG_IGN)
     raise Stopped
