@@ -40,11 +40,6 @@ def look_no_longer() -> None:
     signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def stop_looking() -> None:
-    """For the end: an interpreter that goes down no longer handles the next look, and dies of it."""
-    signal.setitimer(signal.ITIMER_REAL, 0)
-
-
 def _stop(_number: int = 0, _frame: FrameType | None = None) -> None:
     # A second Ctrl-C would interrupt the very cleaning up that it asks for.
     look_no_longer()
