@@ -102,7 +102,7 @@ def test_each_module_has_its_tests_beside_it_in_the_other_tree() -> None:
 
 
 def test_each_test_of_a_package_belongs_to_a_module() -> None:
-    twins = {tests / f"test_{module.name.strip('_')}" for module, tests in modules()}
+    twins = {tests / f"test_{module.stem.strip('_')}.py" for module, tests in modules()}
     orphans = [
         str(test.relative_to(ROOT))
         for folder in PACKAGES.values()
