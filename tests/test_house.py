@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from prometheus_client import Counter, Gauge, Histogram
+
+from postwire import metrics, settings
 
 ROOT = Path(__file__).parents[1]
+METRICS_DOC = ROOT / "docs/metrics.md"
 
 #: Where the tests of each package lie.
 PACKAGES = {
@@ -23,8 +28,14 @@ FENCES = {
     "psycopg": ("shared/postwire/store/",),
     "psycopg_pool": ("shared/postwire/store/pool.py",),
     "yoyo": ("shared/postwire/store/migrate.py",),
-    "imapclient": ("services/sync-worker/postwire_worker/imap.py",),
-    "imaplib": ("services/sync-worker/postwire_worker/imap.py",),
+    "imapclient": (
+        "services/sync-worker/postwire_worker/client.py",
+        "services/sync-worker/postwire_worker/imap.py",
+    ),
+    "imaplib": (
+        "services/sync-worker/postwire_worker/client.py",
+        "services/sync-worker/postwire_worker/imap.py",
+    ),
     "fast_mail_parser": ("services/sync-worker/postwire_worker/mime.py",),
     "socketio": ("services/gateway/",),
     "engineio": ("services/gateway/",),
@@ -110,3 +121,22 @@ def test_each_test_of_a_package_belongs_to_a_module() -> None:
         if test not in twins
     ]
     assert not orphans
+
+
+def test_each_metric_is_documented_and_nothing_else_is() -> None:
+    declared = {
+        metric._name
+        for metric in vars(metrics).values()
+        if isinstance(metric, Counter | Gauge | Histogram)
+    }
+    documented = set(re.findall(r"^\| `(postwire_\w+)`", METRICS_DOC.read_text(), re.MULTILINE))
+    assert documented == declared
+
+
+def test_each_setting_is_in_the_example_and_nothing_else_is() -> None:
+    declared = {
+        settings.PREFIX + name.upper() for kind in settings.ALL for name in kind.model_fields
+    }
+    lines = (ROOT / ".env.example").read_text().splitlines()
+    given = {match[1] for line in lines if (match := re.match(r"#? ?(POSTWIRE_\w+)=", line))}
+    assert given == declared

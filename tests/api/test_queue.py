@@ -106,6 +106,6 @@ def test_what_waits_for_redis_is_bounded(queue: Queue, redis_url: str) -> None:
         assert queue.check() is not None
         assert time.monotonic() - began < 0.8
     # And when Redis answers again, so is what waited
-    done, waiting = wait_for(futures, timeout=20)
+    _, waiting = wait_for(futures, timeout=20)
     assert not waiting
     assert queue.check() is None

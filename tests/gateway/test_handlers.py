@@ -178,3 +178,15 @@ async def test_connected_sockets_are_counted(
         await browser.disconnect()
 
     await until(lambda: metric("postwire_sockets_connected") == before)
+
+
+async def test_a_browser_that_left_does_not_expire(
+    running: Gateway, browse: Browse, token: Sign, metric: Metric
+) -> None:
+    before = metric("postwire_sockets_cut_total", reason="expired")
+    browser = await browse(running.port, token(seconds=-29))
+
+    await browser.disconnect()
+    await asyncio.sleep(1.2)
+
+    assert metric("postwire_sockets_cut_total", reason="expired") == before

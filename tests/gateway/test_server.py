@@ -110,3 +110,20 @@ async def test_a_client_that_polls_and_breaks_the_protocol_is_cut_off(
     async with asyncio.timeout(5):
         while (await http.get(address)).status != 400:
             pass
+
+
+async def test_a_client_that_was_cut_off_cannot_go_on(
+    running: Gateway, raw: Raw, token: Sign, metric: Metric
+) -> None:
+    # Given a socket
+    socket = await raw(running.port, token())
+    before = metric("postwire_sockets_connected")
+
+    # When it breaks the protocol and authenticates again in the same breath
+    await socket.send_str("42")
+    await socket.send_str(f'40{{"token":"{token()}"}}')
+
+    # Then it is gone and in no room
+    assert await ended(socket)
+    assert metric("postwire_sockets_connected") == before - 1
+    assert running.server.manager.rooms == {}

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from aiohttp import ClientSession
 
@@ -62,3 +64,19 @@ async def test_a_connection_that_never_authenticates_is_cut_off(
     assert stranger.closed
     assert metric("postwire_sockets_cut_total", reason="stranger") == before + 1
     assert browser.connected
+
+
+async def test_a_connection_has_its_time_to_authenticate(
+    start: Start, raw: Raw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a connection that comes shortly before the next look
+    monkeypatch.setattr(sweep, "GRACE", 0.5)
+    running = await start()
+    await asyncio.sleep(0.4)
+    stranger = await raw(running.port)
+    loop = asyncio.get_running_loop()
+    start_of_life = loop.time()
+
+    # Then it is cut off at the look after that one
+    assert await stranger.receive_str(timeout=5) == "1"
+    assert loop.time() - start_of_life > 0.4

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import pytest
 
@@ -34,6 +35,33 @@ def runtime(database_url: str, redis_url: str, dovecot: Dovecot) -> Iterator[Run
     )
     yield runtime
     runtime.close()
+
+
+def unsaved(
+    host: str, port: int, *, security: Security = "none", username: str = "robin"
+) -> Account:
+    """An account that is in no database."""
+    now = datetime.now(UTC)
+    return Account(
+        id=AccountId(str(uuid.uuid4())),
+        user_id="owner",
+        address="robin@postwire.example",
+        host=host,
+        port=port,
+        security=security,
+        username=username,
+        credential=b"",
+        window_days=None,
+        state="connecting",
+        state_reason=None,
+        state_since=now,
+        sync_every=None,
+        next_sync_at=now,
+        last_synced_at=None,
+        epoch=1,
+        revision=0,
+        created_at=now,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,8 @@ def _files(folder: Path) -> dict[str, Path]:
 def _file(files: dict[str, Path], name: str, headers: dict[str, str]) -> File:
     if name not in files:
         raise NotFoundException
-    return File(files[name], content_disposition_type="inline", headers=headers)
+    # Named, or a browser is sent "some bytes" and offers to save the page.
+    return File(files[name], filename=name, content_disposition_type="inline", headers=headers)
 
 
 def _policy(gateway_url: str) -> str:

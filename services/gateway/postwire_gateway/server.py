@@ -12,6 +12,7 @@ import socketio
 import structlog
 
 from postwire.metrics import SOCKETS_CUT
+from postwire_gateway.rooms import Rooms
 from postwire_gateway.websocket import PlainWebSocket
 
 #: Bytes of the largest packet a client may send; a token with 300 accounts has 16,000.
@@ -79,6 +80,7 @@ class _Json:
 def make_server(origins: list[str]) -> Server:
     """A server that browsers of its own origin and of `origins` may connect to."""
     server = Server(
+        client_manager=Rooms(),
         async_mode="aiohttp",
         # In turn, on the connection's own task: a flood of events waits in the client's TCP.
         async_handlers=False,

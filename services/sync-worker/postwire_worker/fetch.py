@@ -16,7 +16,8 @@ from typing import TypeVar
 from postwire.errors import ServerBusy
 from postwire.model import Body, Incoming, SetAside
 from postwire_worker import mime
-from postwire_worker.imap import Session, Structure, Unservable
+from postwire_worker.answers import Structure
+from postwire_worker.imap import Session, Unservable
 from postwire_worker.structure import Part, Untrustworthy, leaves
 
 #: Bytes of one text part that are kept; beyond that it is data, not reading matter.

@@ -11,16 +11,15 @@ import email
 import email.policy
 import re
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
-from email.header import decode_header, make_header
 from email.message import Message as StdlibMessage
-from email.utils import getaddresses, parsedate_to_datetime
+from email.utils import getaddresses
 
 import fast_mail_parser as fmp
 from selectolax.lexbor import LexborHTMLParser
 
 from postwire.model import Address, Attachment, Body, Headers
 from postwire_worker.structure import Part
+from postwire_worker.text import clean, decoded, in_range, moment
 
 #: Characters of the preview in a list.
 SNIPPET = 200
@@ -33,8 +32,6 @@ _REFERENCES = 100
 _MESSAGE_ID = re.compile(r"<[^<>\s]{1,500}>")
 _TOKEN = re.compile(r"[^A-Za-z0-9_.:+-]")
 _SPACE = re.compile(r"[\s\u200b-\u200d\u034f\ufeff\u00ad]+")
-#: Years outside these are a sender's broken clock, and no date at all.
-_YEARS = range(1970, 2200)
 
 
 def headers(block: bytes) -> tuple[Headers, str | None]:
@@ -50,7 +47,7 @@ def headers(block: bytes) -> tuple[Headers, str | None]:
             in_reply_to=_message_id(fields.get("in-reply-to", ())),
             references=_references(fields.get("references", ())),
             subject=clean(parsed.subject)[:_FIELD],
-            date=_sane(parsed.date_parsed),
+            date=in_range(parsed.date_parsed),
             from_=_people([parsed.from_] if parsed.from_ else []),
             to=_people(parsed.to),
             cc=_people(parsed.cc),
@@ -100,11 +97,6 @@ def body(text: str | None, html: str | None) -> Body:
     return Body(text=text, html=html, snippet=_snippet(text, html))
 
 
-def clean(text: str) -> str:
-    """`text` without what PostgreSQL cannot keep: NUL, and halves of surrogate pairs."""
-    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
-
-
 def _texts(raw: bytes) -> tuple[str | None, str | None, str | None]:
     try:
         parsed = fmp.parse_email(raw, mode="lazy")
@@ -138,33 +130,22 @@ def _stdlib_headers(block: bytes) -> Headers:
     def people(name: str) -> tuple[Address, ...]:
         pairs = getaddresses([str(value) for value in fields.get_all(name, [])])
         return tuple(
-            Address(_decoded(display)[:_FIELD], clean(address)[:_FIELD])
+            Address(decoded(display)[:_FIELD], clean(address)[:_FIELD])
             for display, address in pairs[:_PEOPLE]
         )
 
-    try:
-        date = parsedate_to_datetime(str(fields.get("date", "")))
-    except (ValueError, TypeError, OverflowError):
-        date = None
     return Headers(
         message_id=_message_id([str(fields.get("message-id", ""))]),
         in_reply_to=_message_id([str(fields.get("in-reply-to", ""))]),
         references=_references([str(fields.get("references", ""))]),
-        subject=_decoded(str(fields.get("subject", "")))[:_FIELD],
-        date=_sane(date),
+        subject=decoded(str(fields.get("subject", "")))[:_FIELD],
+        date=moment(str(fields.get("date", ""))),
         from_=people("from"),
         to=people("to"),
         cc=people("cc"),
         bcc=people("bcc"),
         reply_to=people("reply-to"),
     )
-
-
-def _decoded(field: str) -> str:
-    try:
-        return clean(str(make_header(decode_header(field))))
-    except (LookupError, UnicodeError, ValueError):
-        return clean(field)
 
 
 def _people(parsed: Iterable[fmp.PyAddress]) -> tuple[Address, ...]:
@@ -185,12 +166,6 @@ def _references(values: Iterable[str]) -> tuple[str, ...]:
     return tuple(clean(id_) for value in values for id_ in _MESSAGE_ID.findall(value))[
         -_REFERENCES:
     ]
-
-
-def _sane(date: datetime | None) -> datetime | None:
-    if date is None or date.year not in _YEARS:
-        return None
-    return date if date.tzinfo else date.replace(tzinfo=UTC)
 
 
 def _joined(texts: Sequence[str]) -> str | None:

@@ -6,15 +6,20 @@ message is then fetched whole and read by ourselves.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from email.utils import collapse_rfc2231_value, decode_params
+from itertools import islice, takewhile
 from typing import Any
 
 from postwire.model import Attachment
+from postwire_worker.text import clean, decoded, text_of, whole_number
 
 #: Deeper than this is an attack or a mistake.
 _DEPTH = 50
 _PARTS = 1000
+#: Characters of a type, a name or an id that are kept.
+_FIELD = 500
 
 
 class Untrustworthy(Exception):
@@ -58,13 +63,13 @@ class Part:
 
 
 def leaves(bodystructure: Any) -> list[Part]:
-    """The parts of a message that have bytes, in order.
+    """The parts of a message that have bytes, in order; the structure is nested tuples.
 
     Raises:
         Untrustworthy: this is no structure to rely on.
     """
     try:
-        parts = list(_leaves(bodystructure, "", 0))
+        parts = list(islice(_leaves(bodystructure, "", 0), _PARTS + 1))
     except (IndexError, TypeError, AttributeError, ValueError) as error:
         raise Untrustworthy(type(error).__name__) from None
     if not parts or len(parts) > _PARTS:
@@ -75,44 +80,49 @@ def leaves(bodystructure: Any) -> list[Part]:
 def _leaves(node: Any, section: str, depth: int) -> Iterator[Part]:
     if depth > _DEPTH:
         raise Untrustworthy("too deep")
-    if isinstance(node[0], list):
-        if not isinstance(node[1], bytes):
+    if not isinstance(node, tuple):
+        raise Untrustworthy("no list of parts")
+    if isinstance(node[0], tuple):
+        children = list(takewhile(lambda field: isinstance(field, tuple), node))
+        if not isinstance(node[len(children)], bytes):
             raise Untrustworthy("a multipart without a subtype")
-        for number, child in enumerate(node[0], start=1):
+        for number, child in enumerate(children, start=1):
             yield from _leaves(child, f"{section}.{number}" if section else str(number), depth + 1)
     else:
         yield _leaf(node, section or "1")
 
 
-def _leaf(node: Any, section: str) -> Part:
+def _leaf(node: Sequence[Any], section: str) -> Part:
     type_, subtype, parameters, content_id, _, encoding, size = node[:7]
-    if not isinstance(type_, bytes) or not isinstance(subtype, bytes) or not isinstance(size, int):
-        raise Untrustworthy("a part without type or size")
+    if not isinstance(type_, bytes) or not isinstance(subtype, bytes):
+        raise Untrustworthy("a part without a type")
+    if not isinstance(size, int) or whole_number(size) != size:
+        raise Untrustworthy("a part without a size")
     by_name = _parameters(parameters)
     disposition, disposition_parameters = _disposition(node)
     return Part(
         section=section,
-        type=_lower(type_),
-        subtype=_lower(subtype),
+        type=_word(type_),
+        subtype=_word(subtype),
         charset=by_name.get("charset", ""),
-        encoding=_lower(encoding) if encoding else "7bit",
+        encoding=_word(encoding) if encoding else "7bit",
         size=size,
         filename=disposition_parameters.get("filename") or by_name.get("name"),
-        content_id=_text(content_id).strip("<> ") if content_id else None,
+        content_id=text_of(content_id).strip("<> ")[:_FIELD] if content_id else None,
         disposition=disposition,
     )
 
 
-def _disposition(node: Any) -> tuple[str | None, dict[str, str]]:
+def _disposition(node: Sequence[Any]) -> tuple[str | None, dict[str, str]]:
     # Its place depends on the type: text has a line count before it, a message its own structure.
     for field in node[7:]:
         match field:
-            case (bytes() as name, (tuple() | None) as parameters) if _lower(name) in {
+            case (bytes() as name, (tuple() | None) as parameters) if _word(name) in {
                 "attachment",
                 "inline",
                 "form-data",
             }:
-                return _lower(name), _parameters(parameters)
+                return _word(name), _parameters(parameters)
     return None, {}
 
 
@@ -120,17 +130,21 @@ def _parameters(pairs: Any) -> dict[str, str]:
     if not pairs:
         return {}
     names, values = pairs[::2], pairs[1::2]
-    return {_lower(name): _text(value) for name, value in zip(names, values, strict=True)}
+    given = [
+        (text_of(name).lower(), text_of(value)) for name, value in zip(names, values, strict=True)
+    ]
+    return {name: value[:_FIELD] for name, value in _joined(given)}
 
 
-def _lower(value: bytes) -> str:
-    return _text(value).lower()
+def _joined(given: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The parameters with what RFC 2231 has split and encoded put together again."""
+    if any("*" in name for name, _ in given):
+        # The first of the list is left as it is, for it is the type where this is used at home.
+        _, *parameters = decode_params([("", ""), *given])
+        return [(name, clean(collapse_rfc2231_value(value))) for name, value in parameters]
+    # RFC 2047 §5 forbids encoded words here; half of the world's mail programs write them.
+    return [(name, decoded(value) if "=?" in value else value) for name, value in given]
 
 
-def _text(value: object) -> str:
-    if isinstance(value, bytes):
-        try:
-            return value.decode("utf-8")
-        except UnicodeDecodeError:
-            return value.decode("latin-1")
-    return str(value)
+def _word(value: object) -> str:
+    return text_of(value).lower()[:_FIELD]

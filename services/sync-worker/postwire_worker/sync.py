@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Literal, TypeAlias
 
-from postwire.errors import CursorMoved, MailboxNotFound
+from postwire.errors import CursorMoved, MailboxNotFound, TransientError
 from postwire.model import Account, Batch, Cursor, Mailbox, Stored
 from postwire.store import mailboxes, messages
 from postwire.store.pool import Pool, transaction
+from postwire_worker.answers import Listed, State
 from postwire_worker.fetch import Fetched, fetch
-from postwire_worker.imap import Listed, Session, State, today
+from postwire_worker.imap import SEARCH_LIMIT, Session, today
 
 #: Messages of one batch at most; `fetch.BATCH_BYTES` bounds their bytes.
 BATCH = 100
@@ -25,9 +26,6 @@ BATCH = 100
 _SENT = "\\Sent"
 #: Where a server names no special use (RFC 6154), it is known by one of these names.
 _SENT_NAMES = ("sent", "sent mail", "sent items", "sent messages")
-
-#: RFC 3501 §9: a UID is a non-zero 32-bit number.
-_LAST_UID = 2**32 - 1
 
 Kind: TypeAlias = Literal["new", "backfill", "reset"]
 
@@ -102,15 +100,15 @@ def _forward(
 ) -> Generator[Committed, None, Mailbox]:
     """Store what arrived since the cursor, oldest first: the cursor can only grow."""
     cursor = _cursor(mailbox)
-    uids = session.uid_search(cursor.uidnext, _LAST_UID)
-    while uids:
-        fetched = _fetch(session, pool, mailbox, uids[:BATCH])
-        uids = uids[len(fetched.done) :]
-        # The search came after SELECT, so that all below its UIDNEXT was found.
-        upto = fetched.done[-1] + 1 if uids else max(fetched.done[-1] + 1, state.uidnext)
-        cursor = yield from _store(pool, mailbox, cursor, replace(cursor, uidnext=upto), fetched)
-    if cursor.uidnext < state.uidnext:
-        cursor = _skip(pool, mailbox, cursor, replace(cursor, uidnext=state.uidnext))
+    for first, last in _ranges(cursor.uidnext, state.uidnext - 1):
+        uids = session.uid_search(first, last)
+        while uids:
+            fetched = _fetch(session, pool, mailbox, uids[:BATCH])
+            uids = uids[len(fetched.done) :]
+            upto = fetched.done[-1] + 1 if uids else last + 1
+            after = replace(cursor, uidnext=upto)
+            cursor = yield from _store(pool, mailbox, cursor, after, fetched)
+        cursor = _skip(pool, mailbox, cursor, replace(cursor, uidnext=last + 1))
     return replace(mailbox, cursor=cursor)
 
 
@@ -122,15 +120,24 @@ def _backfill(
     if not cursor.backfill_uid:
         return
     if session.select(mailbox.name).uidvalidity != cursor.uidvalidity:
-        raise CursorMoved
-    uids = session.uid_search(1, cursor.backfill_uid - 1, since)[::-1]
-    while uids:
-        fetched = _fetch(session, pool, mailbox, uids[:BATCH])
-        uids = uids[len(fetched.done) :]
-        after = replace(cursor, backfill_uid=fetched.done[-1] if uids else 0)
-        cursor = yield from _store(pool, mailbox, cursor, after, fetched)
-    if cursor.backfill_uid:
-        _skip(pool, mailbox, cursor, replace(cursor, backfill_uid=0))
+        # Not at once: there are servers that do so at each SELECT.
+        raise TransientError("The mail server renumbers its messages while they are read.")
+    for first, last in reversed(_ranges(1, cursor.backfill_uid - 1)):
+        downto = first if first > 1 else 0
+        uids = session.uid_search(first, last, since)[::-1]
+        while uids:
+            fetched = _fetch(session, pool, mailbox, uids[:BATCH])
+            uids = uids[len(fetched.done) :]
+            after = replace(cursor, backfill_uid=fetched.done[-1] if uids else downto)
+            cursor = yield from _store(pool, mailbox, cursor, after, fetched)
+        cursor = _skip(pool, mailbox, cursor, replace(cursor, backfill_uid=downto))
+    _skip(pool, mailbox, cursor, replace(cursor, backfill_uid=0))
+
+
+def _ranges(first: int, last: int) -> list[tuple[int, int]]:
+    """`first` to `last` in ranges that one SEARCH can answer, lowest first."""
+    starts = range(first, last + 1, SEARCH_LIMIT)
+    return [(start, min(start + SEARCH_LIMIT - 1, last)) for start in starts]
 
 
 def _fetch(session: Session, pool: Pool, mailbox: Mailbox, uids: Sequence[int]) -> Fetched:
@@ -153,6 +160,8 @@ def _store(
 
 
 def _skip(pool: Pool, mailbox: Mailbox, before: Cursor, after: Cursor) -> Cursor:
+    if before == after:
+        return before
     with transaction(pool) as connection:
         mailboxes.move_cursor(connection, mailbox.id, before, after)
     return after

@@ -1,0 +1,228 @@
+"""imapclient as we use it: quiet, bounded, and with all its errors turned into ours.
+
+Here a connection is made, secured and logged in; `imap` has what is said on it afterwards.
+"""
+
+from __future__ import annotations
+
+import imaplib
+import re
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from imapclient import IMAPClient, SocketTimeout
+from imapclient.exceptions import CapabilityError, LoginError
+from imapclient.imap4 import IMAP4WithTimeout
+from imapclient.tls import IMAP4_TLS
+
+from postwire.errors import (
+    AuthenticationFailed,
+    CapabilityMissing,
+    CertificateRejected,
+    ConnectionLost,
+    PostwireError,
+)
+from postwire.metrics import IMAP_ERRORS
+from postwire.model import Account
+from postwire_worker import refusals
+
+#: Seconds to connect, TLS and greeting included, as the predecessor had it.
+CONNECT_TIMEOUT = 10.0
+#: Seconds between two bytes of an answer.
+READ_TIMEOUT = 30.0
+#: Seconds a server may take to say good-bye; nobody needs to hear it.
+LOGOUT_TIMEOUT = 2.0
+#: Bytes of a literal that are kept; more than is ever asked for at once.
+LITERAL_LIMIT = 32 * 1024 * 1024
+#: Bytes of a literal, and lines' worth of a line, that are waited for without keeping them.
+_SKIPPED = 1024 * 1024 * 1024
+_PIECE = 64 * 1024
+_PIECES = 256
+#: The end of a line that tells whether a literal follows.
+_TAIL = 64
+#: Stands for a FETCH answer that was too long, and which no parser takes for one.
+_UNREADABLE = b"* 0 FETCH NIL "
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+#: RFC 3501 §9: what an astring may hold without quotes.
+_ASTRING = re.compile(r"[^\x00-\x20\x7f(){%*\"\\\u0080-\U0010ffff]+")
+
+#: What imaplib, imapclient and sockets raise, most of it when an answer makes no sense.
+_THEIRS = (
+    OSError,
+    imaplib.IMAP4.error,
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    RecursionError,
+)
+
+
+class _Bounded(imaplib.IMAP4):
+    """Reads what is too long to its end, and keeps so little of it that no parser takes it.
+
+    imaplib stops in the middle of a long line, after which no answer fits its command any more,
+    and reads a literal of any size into memory. One message with ten thousand parts, or a server
+    without mercy, would stop an account for ever.
+    """
+
+    def readline(self) -> bytes:
+        """The next line, or what stands for one that is too long."""
+        for piece in range(_PIECES):
+            try:
+                line = super().readline()
+            except imaplib.IMAP4.abort:
+                raise
+            except imaplib.IMAP4.error:
+                continue
+            return _UNREADABLE + line[-_TAIL:] if piece else line
+        raise imaplib.IMAP4.abort("a line without an end")
+
+    def read(self, size: int) -> bytes:
+        """The next literal, or nothing where it is too long."""
+        if size <= LITERAL_LIMIT:
+            return super().read(size)
+        left = size if size <= _SKIPPED else 0
+        while left and (piece := super().read(min(left, _PIECE))):
+            left -= len(piece)
+        if left or size > _SKIPPED:
+            raise imaplib.IMAP4.abort("a literal without an end")
+        return b""
+
+
+class _Plain(_Bounded, IMAP4WithTimeout):  # type: ignore[misc]
+    pass
+
+
+class _Tls(_Bounded, IMAP4_TLS):  # type: ignore[misc]
+    pass
+
+
+class Client(IMAPClient):  # type: ignore[misc]
+    """A connection that is secured, but not logged in yet."""
+
+    def __init__(self, account: Account, context: ssl.SSLContext) -> None:
+        super().__init__(
+            account.host,
+            port=account.port,
+            ssl=account.security == "tls",
+            ssl_context=context,
+            timeout=SocketTimeout(CONNECT_TIMEOUT, READ_TIMEOUT),
+        )
+        # imaplib would format every literal for a log that nobody reads: four times the CPU.
+        self._imap.debug = 0
+
+    def _create_IMAP4(self) -> _Bounded:  # noqa: N802 - theirs
+        if self.ssl:
+            return _Tls(self.host, self.port, self.ssl_context, CONNECT_TIMEOUT)  # type: ignore[call-arg]
+        return _Plain(self.host, self.port, CONNECT_TIMEOUT)
+
+    def secure(self, context: ssl.SSLContext) -> None:
+        """STARTTLS, after which nothing counts that was said before (RFC 3501 §6.2.1)."""
+        self.starttls(context)
+        # Answers put into the plain text by somebody in between would be read as the server's.
+        self._imap.untagged_responses.clear()
+
+    def log_in(self, username: str, password: str) -> None:
+        """LOGIN, or PLAIN for what LOGIN has no words for (RFC 4616)."""
+        if self.has_capability("LOGINDISABLED"):
+            raise CapabilityMissing(
+                "The mail server takes no password on this connection; set the security to tls "
+                "or starttls."
+            )
+        try:
+            if _ASTRING.fullmatch(username) and password.isascii():
+                self.login(username, password)
+            else:
+                self.plain_login(username, password)
+        except LoginError as error:
+            # A connection that broke during the login says nothing about the password.
+            if isinstance(error.__context__, imaplib.IMAP4.abort):
+                raise error.__context__ from None
+            raise
+
+    def hang_up(self) -> None:
+        """Close the connection without a word."""
+        with suppress(OSError, imaplib.IMAP4.error):
+            self.shutdown()
+
+    def leave(self) -> None:
+        """Log out and close the connection; in a moment, whatever the server does."""
+        try:
+            self.socket().settimeout(LOGOUT_TIMEOUT)
+            self.logout()
+        except _THEIRS:
+            self.hang_up()
+
+
+def log_in(account: Account, password: str, context: ssl.SSLContext) -> Client:
+    """A client that is logged in.
+
+    Raises:
+        ConnectionLost: no way to the server.
+        CertificateRejected: it is not who it says.
+        AuthenticationFailed: it refuses the login.
+        CapabilityMissing: it cannot be talked to in the way the account says.
+        ServerBusy: it asks to come back later.
+    """
+    if _CONTROL.search(account.username) or _CONTROL.search(password):
+        raise AuthenticationFailed("User name and password may not hold control characters.")
+    with border("connect", account):
+        client = Client(account, context)
+    try:
+        if account.security == "starttls":
+            with border("starttls", account):
+                client.secure(context)
+        with border("login", account):
+            client.log_in(account.username, password)
+    except BaseException:
+        client.hang_up()
+        raise
+    return client
+
+
+@contextmanager
+def border(doing: str, account: Account | None = None) -> Iterator[None]:
+    """Turn what the library and the network raise into our errors, and count it."""
+    try:
+        yield
+    except PostwireError as error:
+        IMAP_ERRORS.labels(kind=type(error).__name__).inc()
+        raise
+    except _THEIRS as error:
+        ours = _translate(error, doing, account)
+        IMAP_ERRORS.labels(kind=type(ours).__name__).inc()
+        raise ours from error
+
+
+def _translate(  # noqa: PLR0911 - a table
+    error: Exception, doing: str, account: Account | None
+) -> PostwireError:
+    where = f"{account.host}:{account.port}" if account else "The mail server"
+    match error:
+        case ssl.SSLCertVerificationError():
+            reason = error.verify_message.rstrip(".")
+            return CertificateRejected(f"The certificate of {where} cannot be trusted: {reason}.")
+        case ssl.SSLError() if account:
+            return ConnectionLost(f"{where} does not speak TLS here; check port and security.")
+        case socket.gaierror():
+            return ConnectionLost(f"There is no server of that name: {where}.")
+        case TimeoutError():
+            return ConnectionLost(f"{where} does not answer in time.")
+        case ConnectionRefusedError():
+            return ConnectionLost(f"{where} refuses connections; check host and port.")
+        case LoginError():
+            return refusals.of_login(str(error))
+        case CapabilityError():
+            return CapabilityMissing(f"{where} cannot do what is needed: {doing}.")
+        case imaplib.IMAP4.abort():
+            # A server that throws us out may say why, and for how long.
+            return refusals.busy(str(error)) or ConnectionLost(f"{where} broke the connection off.")
+        case imaplib.IMAP4.error():
+            return refusals.of_command(str(error), doing)
+        case _:
+            return ConnectionLost(f"{where} gave no usable answer ({doing}).")
