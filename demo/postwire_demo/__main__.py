@@ -48,8 +48,8 @@ def main() -> int:
 def _run_until_stopped(stack: ExitStack, var: Path, web: Path) -> None:
     try:
         _run(stack, var, web)
-    except Stopped:
-        _say("Stopping …")
+    except Stopped as why:
+        _say(f"Stopping ({why}) …")
         raise
 
 

@@ -150,6 +150,8 @@ def as_owner_of(data: Path) -> list[str]:
     return [
         *("setpriv", f"--reuid={owner.st_uid}", f"--regid={owner.st_gid}", "--clear-groups"),
         *("--inh-caps=-all,+dac_override", "--ambient-caps=-all,+dac_override"),
+        # Without it access(2) does not count the capability, and initdb asks by access(2).
+        "--securebits=+no_setuid_fixup",
         # A change of user clears what spawn() has set.
         *("--pdeathsig=INT", "--"),
     ]
