@@ -140,3 +140,12 @@ def test_each_setting_is_in_the_example_and_nothing_else_is() -> None:
     lines = (ROOT / ".env.example").read_text().splitlines()
     given = {match[1] for line in lines if (match := re.match(r"#? ?(POSTWIRE_\w+)=", line))}
     assert given == declared
+
+
+def test_compose_and_kubernetes_set_nothing_that_no_process_knows() -> None:
+    known = {settings.PREFIX + name.upper() for kind in settings.ALL for name in kind.model_fields}
+    # The demo's processes have settings of their own, and Compose a version of its images.
+    others = re.compile(r"POSTWIRE_(DEMO_\w+|VERSION)$")
+    files = [ROOT / "docker-compose.yml", *(ROOT / "deploy").rglob("*.*")]
+    named = {name for file in files for name in re.findall(r"\bPOSTWIRE_\w+", file.read_text())}
+    assert {name for name in named if not others.match(name)} <= known

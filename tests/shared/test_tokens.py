@@ -15,7 +15,12 @@ OTHER = "two secrets that are 32 bytes ea"
 
 
 def _claims(**changes: Any) -> dict[str, Any]:
-    claims = {"sub": "u1", "aud": "postwire-realtime", "exp": time.time() + 60, "accounts": ["a1"]}
+    claims = {
+        "sub": "u1",
+        "aud": "postwire-realtime",
+        "exp": time.time() + 3600,
+        "accounts": ["a1"],
+    }
     return {name: value for name, value in (claims | changes).items() if value is not None}
 
 

@@ -38,7 +38,7 @@ def main() -> int:
     try:
         settings = load(GatewaySettings)
     except SettingsError as error:
-        print(error, file=sys.stderr)  # noqa: T201 - there is no log yet
+        sys.stderr.write(f"postwire gateway: {error}\n")
         return 2
     logging.set_up(settings.log_level, "gateway")
     asyncio.run(_run(settings))
