@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
+import msgspec
 import pytest
+from litestar import Litestar
+from litestar.testing import TestClient
 from pydantic import SecretStr
 
 from postwire.errors import SettingsError
 from postwire.settings import ApiSettings
+from postwire.store.pool import Pool
 from postwire_api.app import create_app
+from support import rows
+
+Client = TestClient[Litestar]
 
 CONTRACT = {
     "/api/email/sync": {"POST", "GET"},
@@ -49,3 +58,44 @@ def test_a_credential_key_that_is_none_stops_the_start_and_is_not_repeated(
     # Then the words say which setting is wrong, without the key
     assert "POSTWIRE_CREDENTIAL_KEYS" in str(raised.value)
     assert "short" not in str(raised.value)
+
+
+QUERY = ["accountId", "mailbox", "cursor", "limit", "state"]
+NASTY = [
+    "\0",
+    "%00",
+    "\ufffe",
+    "é",
+    "\U0001d518",
+    "'; DROP TABLE account; --",
+    "{}",
+    "../..",
+    "x" * 3000,
+]
+
+
+def test_nothing_that_a_caller_sends_is_an_error_of_ours(ann: Client, store: Pool) -> None:
+    # Given an account, so that there is something to be found
+    account = rows.active(store)
+    bodies = [
+        *(b"", b"null", b"0", b"[[[[", b'"x"', b"\xff\xfe", b"{}", b'{"accountId": "\\ud800"}'),
+        *(msgspec.json.encode({"accountId": text}) for text in NASTY),
+        *(msgspec.json.encode({"password": text}) for text in NASTY),
+    ]
+    queries = ["%ff=%ff", "a&b&&=", *(f"{name}={quote(text)}" for name in QUERY for text in NASTY)]
+    for path, methods in CONTRACT.items():
+        for method in sorted(methods):
+            for id_ in (account.id, "%ff", "%ed%a0%80"):
+                # When each route is asked with everything odd
+                url = path.format(account_id=id_, message_id=id_, job_id=id_)
+                answers = [
+                    *(ann.request(method, f"{url}?{query}") for query in queries),
+                    *(ann.request(method, url, content=body) for body in bodies),
+                ]
+                # Then it is either done or refused
+                assert {answer.status_code for answer in answers} <= {*(200, 204, 400, 404, 409)}, (
+                    method,
+                    url,
+                )
+                if "{" not in path:
+                    break

@@ -8,11 +8,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import psycopg
 import pytest
 import redis
 
@@ -167,6 +169,23 @@ def test_without_its_database_the_process_lives_and_is_not_ready(
         # And it still ends in time
         api.process.send_signal(signal.SIGTERM)
         assert api.process.wait(10) == 0
+
+
+def test_a_query_that_hangs_does_not_keep_the_process_from_ending(
+    api: Api, database_url: str
+) -> None:
+    # Given a table that somebody has locked, and a request that waits for it
+    with psycopg.connect(database_url) as connection, ThreadPoolExecutor(1) as threads:
+        connection.execute("LOCK TABLE account")
+        waiting = threads.submit(api.client.get, "/api/accounts", headers=bearer())
+        assert eventually(
+            lambda: connection.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchone()
+        )
+        # When the process is asked to stop
+        api.process.send_signal(signal.SIGTERM)
+        # Then it does not wait for the end of that
+        assert api.process.wait(10) == 0
+        assert isinstance(waiting.exception(10), httpx.HTTPError) or waiting.result().is_error
 
 
 def run_until_it_ends(env: dict[str, str]) -> subprocess.CompletedProcess[str]:
