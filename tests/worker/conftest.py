@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import settings
 
 from postwire.credentials import make_keyring
 from postwire.jobs import make_broker, make_redis
@@ -17,6 +18,11 @@ from postwire.store.pool import make_pool, transaction
 from postwire_worker.runtime import Runtime
 from support.dovecot import Dovecot
 from support.mailbox import MailUser, trusting
+
+# The same examples each time, so that a failure is a change's; and no clock, for the machine is
+# shared: what must not take long is tested by itself.
+settings.register_profile("postwire", derandomize=True, database=None, deadline=None)
+settings.load_profile("postwire")
 
 #: 32 zero bytes: it seals nothing worth keeping.
 KEYS = f"k1:{'A' * 43}="

@@ -7,6 +7,7 @@ marked in words, and the rest is kept.
 
 from __future__ import annotations
 
+import binascii
 import email
 import email.policy
 import re
@@ -19,7 +20,7 @@ from selectolax.lexbor import LexborHTMLParser
 
 from postwire.model import Address, Attachment, Body, Headers
 from postwire_worker.structure import Part
-from postwire_worker.text import clean, decoded, in_range, moment
+from postwire_worker.text import clean, decoded, moment
 
 #: Characters of the preview in a list.
 SNIPPET = 200
@@ -31,6 +32,10 @@ _PEOPLE = 200
 _REFERENCES = 100
 _MESSAGE_ID = re.compile(r"<[^<>\s]{1,500}>")
 _TOKEN = re.compile(r"[^A-Za-z0-9_.:+-]")
+_NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]")
+#: Bytes of a damaged message that the standard library is given: it takes minutes for a large one
+#: with hundreds of layers.
+_DAMAGED = 1024 * 1024
 _SPACE = re.compile(r"[\s\u200b-\u200d\u034f\ufeff\u00ad]+")
 
 
@@ -47,7 +52,8 @@ def headers(block: bytes) -> tuple[Headers, str | None]:
             in_reply_to=_message_id(fields.get("in-reply-to", ())),
             references=_references(fields.get("references", ())),
             subject=clean(parsed.subject)[:_FIELD],
-            date=in_range(parsed.date_parsed),
+            # Not `date_parsed`, which raises for a year that Python does not know.
+            date=moment(fields.get("date", [""])[0]),
             from_=_people([parsed.from_] if parsed.from_ else []),
             to=_people(parsed.to),
             cc=_people(parsed.cc),
@@ -60,13 +66,22 @@ def headers(block: bytes) -> tuple[Headers, str | None]:
 
 def part_text(part: Part, content: bytes) -> tuple[str, str | None]:
     """The text of one part, and what could not be read in words."""
+    encoding = _token(part.encoding)
+    if encoding == "base64":
+        encoding, content = "8bit", _base64(content)
     # The same reader for a part as for a message: a part is a message with two fields.
     head = (
         f"Content-Type: text/plain; charset={_token(part.charset) or 'utf-8'}\r\n"
-        f"Content-Transfer-Encoding: {_token(part.encoding)}\r\n\r\n"
+        f"Content-Transfer-Encoding: {encoding}\r\n\r\n"
     )
     text, _, problem = _texts(head.encode("ascii", "replace") + content)
     return text or "", problem
+
+
+def _base64(content: bytes) -> bytes:
+    # Where a text was cut off in the middle of a group, fast-mail-parser decodes nothing at all.
+    digits = _NOT_BASE64.sub(b"", content)
+    return binascii.a2b_base64(digits[: len(digits) - (len(digits) % 4 == 1)] + b"==")
 
 
 def whole(raw: bytes) -> tuple[Body, tuple[Attachment, ...], str | None]:
@@ -108,10 +123,14 @@ def _texts(raw: bytes) -> tuple[str | None, str | None, str | None]:
 
 def _stdlib_texts(raw: bytes) -> tuple[str | None, str | None]:
     found: dict[str, list[str]] = {"text/plain": [], "text/html": []}
-    for part in email.message_from_bytes(raw, policy=email.policy.compat32).walk():
-        kind = part.get_content_type()
-        if kind in found and part.get_content_disposition() != "attachment":
-            found[kind].append(_stdlib_decoded(part))
+    try:
+        for part in email.message_from_bytes(raw[:_DAMAGED], policy=email.policy.compat32).walk():
+            kind = part.get_content_type()
+            if kind in found and part.get_content_disposition() != "attachment":
+                found[kind].append(_stdlib_decoded(part))
+    except RecursionError:
+        # Layers without end: what was found so far is all there is.
+        pass
     return _joined(found["text/plain"]), _joined(found["text/html"])
 
 

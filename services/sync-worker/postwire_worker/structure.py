@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from email.utils import collapse_rfc2231_value, decode_params
+from email.utils import collapse_rfc2231_value, decode_params, unquote
 from itertools import islice, takewhile
 from typing import Any
 
@@ -141,7 +141,8 @@ def _joined(given: list[tuple[str, str]]) -> list[tuple[str, str]]:
     if any("*" in name for name, _ in given):
         # The first of the list is left as it is, for it is the type where this is used at home.
         _, *parameters = decode_params([("", ""), *given])
-        return [(name, clean(collapse_rfc2231_value(value))) for name, value in parameters]
+        # Its values are in quotes again, even those that had none.
+        return [(name, clean(unquote(collapse_rfc2231_value(value)))) for name, value in parameters]
     # RFC 2047 §5 forbids encoded words here; half of the world's mail programs write them.
     return [(name, decoded(value) if "=?" in value else value) for name, value in given]
 
