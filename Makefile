@@ -29,12 +29,12 @@ setup: .venv/installed ## Install what Python needs into .venv
 
 .PHONY: demo
 demo: setup ## Run all of Postwire here, with mail arriving; its data is kept in var/
-	@exec $(BIN)/python -m postwire_demo $(VAR) web
+	@exec $(BIN)/python -m postwire_demo "$(VAR)" web
 
 .PHONY: web
 web: setup ## Build the inbox page into web/dist
-	@mkdir -p $(VAR)/log
-	@exec $(BIN)/python -m postwire_demo.page web $(VAR)/log/web.log
+	@mkdir -p "$(VAR)/log"
+	@exec $(BIN)/python -m postwire_demo.page web "$(VAR)/log/web.log"
 
 .PHONY: check
 check: lint test ## Format, lint, types, import contracts and tests: what every commit passes
@@ -55,6 +55,10 @@ test: web test-tools ## Set up and run all tests, on real servers and in a real 
 .PHONY: test-tools
 test-tools:
 	@tests/install-tools
+
+.PHONY: bench
+bench: web test-tools ## Measure one new email on its way from the mail server to the browser
+	PYTHONPATH=tests $(BIN)/python bench/new_email.py
 
 .PHONY: fmt
 fmt: setup ## Format the Python code

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from prometheus_client import Counter, Gauge, Histogram
+
+from postwire import metrics, settings
 
 ROOT = Path(__file__).parents[1]
+METRICS_DOC = ROOT / "docs/metrics.md"
 
 #: Where the tests of each package lie.
 PACKAGES = {
@@ -44,14 +49,13 @@ FENCES = {
         "services/sync-worker/postwire_worker/__main__.py",
         "services/sync-worker/postwire_worker/actors.py",
         "services/sync-worker/postwire_worker/runtime.py",
-        "services/api/postwire_api/app.py",
     ),
     "redis": (
         "shared/postwire/events.py",
         "shared/postwire/jobs.py",
         "services/sync-worker/postwire_worker/runtime.py",
         "services/gateway/postwire_gateway/relay.py",
-        "services/api/postwire_api/app.py",
+        "services/api/postwire_api/queue.py",
     ),
 }
 
@@ -60,6 +64,7 @@ NO_TWIN = {
     "errors.py",
     "metrics.py",
     "model.py",
+    "parts.py",
     "rows.py",
     "schemas.py",
     "runtime.py",
@@ -108,7 +113,7 @@ def test_each_module_has_its_tests_beside_it_in_the_other_tree() -> None:
 
 
 def test_each_test_of_a_package_belongs_to_a_module() -> None:
-    twins = {tests / f"test_{module.name.strip('_')}" for module, tests in modules()}
+    twins = {tests / f"test_{module.stem.strip('_')}.py" for module, tests in modules()}
     orphans = [
         str(test.relative_to(ROOT))
         for folder in PACKAGES.values()
@@ -116,3 +121,31 @@ def test_each_test_of_a_package_belongs_to_a_module() -> None:
         if test not in twins
     ]
     assert not orphans
+
+
+def test_each_metric_is_documented_and_nothing_else_is() -> None:
+    declared = {
+        metric._name
+        for metric in vars(metrics).values()
+        if isinstance(metric, Counter | Gauge | Histogram)
+    }
+    documented = set(re.findall(r"^\| `(postwire_\w+)`", METRICS_DOC.read_text(), re.MULTILINE))
+    assert documented == declared
+
+
+def test_each_setting_is_in_the_example_and_nothing_else_is() -> None:
+    declared = {
+        settings.PREFIX + name.upper() for kind in settings.ALL for name in kind.model_fields
+    }
+    lines = (ROOT / ".env.example").read_text().splitlines()
+    given = {match[1] for line in lines if (match := re.match(r"#? ?(POSTWIRE_\w+)=", line))}
+    assert given == declared
+
+
+def test_compose_and_kubernetes_set_nothing_that_no_process_knows() -> None:
+    known = {settings.PREFIX + name.upper() for kind in settings.ALL for name in kind.model_fields}
+    # The demo's processes have settings of their own, and Compose a version of its images.
+    others = re.compile(r"POSTWIRE_(DEMO_\w+|VERSION)$")
+    files = [ROOT / "docker-compose.yml", *(ROOT / "deploy").rglob("*.*")]
+    named = {name for file in files for name in re.findall(r"\bPOSTWIRE_\w+", file.read_text())}
+    assert {name for name in named if not others.match(name)} <= known

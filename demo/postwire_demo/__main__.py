@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -18,7 +19,7 @@ from postwire_demo.keys import Keys
 from postwire_demo.mail import MailAccount
 from postwire_demo.processes import HOST, free_port
 from postwire_demo.services import Service
-from postwire_demo.signals import Stopped, raise_at_stop
+from postwire_demo.signals import Stopped, look_no_longer, raise_at_stop
 
 _PUBLISHED = "demo.json"
 _RULE = "─" * 78
@@ -39,14 +40,16 @@ def main() -> int:
     except DemoError as error:
         print(f"The demo cannot go on. {error}", file=sys.stderr, flush=True)
         return 1
+    finally:
+        look_no_longer()
     return 0
 
 
 def _run_until_stopped(stack: ExitStack, var: Path, web: Path) -> None:
     try:
         _run(stack, var, web)
-    except Stopped:
-        _say("Stopping …")
+    except Stopped as why:
+        _say(f"Stopping ({why}) …")
         raise
 
 
@@ -129,9 +132,17 @@ def _follow(running: list[Service]) -> None:
         deliveries.seek(0, 2)
         while True:
             services.check(running)
+            _check_servers(running[-1].log.parent)
             for line in deliveries:
                 _say(f"New message from {line.rstrip()}")
             time.sleep(_LOOK)
+
+
+def _check_servers(logs: Path) -> None:
+    # Whoever of our children has ended; those we have stopped ourselves are no longer listed.
+    how = os.WEXITED | os.WNOHANG | os.WNOWAIT
+    if sys.platform == "linux" and os.waitid(os.P_ALL, 0, how):
+        raise DemoError(f"PostgreSQL, Valkey or the mail server has ended; their logs: {logs}")
 
 
 @contextmanager

@@ -5,6 +5,8 @@ It knows nothing of Postwire: it is what the rest of the world is to a mailbox.
 
 from __future__ import annotations
 
+import signal
+import sys
 import time
 from itertools import count
 
@@ -34,6 +36,7 @@ class FeederSettings(BaseSettings):
 
 def main() -> None:
     """Deliver until SIGTERM."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     settings = FeederSettings()  # type: ignore[call-arg] # from the environment
     # Another row of letters at each start, without a memory of the last one.
     numbers = count(int(time.time()))

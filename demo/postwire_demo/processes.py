@@ -14,8 +14,8 @@ from pathlib import Path
 from postwire_demo.errors import DemoError
 
 HOST = "127.0.0.1"
-#: Seconds a server may take until it answers.
-START_TIMEOUT = 30.0
+#: Seconds a server may take until it answers, on a machine that has other work too.
+START_TIMEOUT = 60.0
 #: prctl(2): the signal this process gets when its parent dies.
 _PR_SET_PDEATHSIG = 1
 

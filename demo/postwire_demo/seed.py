@@ -65,7 +65,8 @@ def ensure_account(api: str, token: str, account: MailAccount) -> str:
         DemoError: the API does not come up, or refuses.
     """
     headers = {"Authorization": f"Bearer {token}"}
-    with httpx.Client(base_url=api, headers=headers, timeout=_TIMEOUT) as client:
+    # Never through a proxy: the API is on this machine or in the same Compose network.
+    with httpx.Client(base_url=api, headers=headers, timeout=_TIMEOUT, trust_env=False) as client:
         for known in _accounts(client):
             if (known["host"], known["port"]) == (account.host, account.port):
                 return str(known["id"])

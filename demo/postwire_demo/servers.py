@@ -34,6 +34,11 @@ _SETTINGS = {
     "jit": "off",
     "timezone": "UTC",
 }
+_INITDB = (
+    *("-U", _USER, "--auth=scram-sha-256", "--pwfile=/dev/stdin", "--no-sync"),
+    # C.UTF-8 of PostgreSQL itself: the same order on every machine, whatever locales it has.
+    *("-E", "UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
+)
 #: A test's data need not outlive a power cut.
 _FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 #: All of the demo stops within ten seconds, three servers among it.
@@ -75,7 +80,7 @@ def valkey(folder: Path, log: Path, password: str) -> Iterator[str]:
     port = free_port()
     # noeviction: a queue that forgets jobs when memory is short would be no queue.
     settings = (
-        f"bind {HOST}\nport {port}\nrequirepass {password}\ndir {folder}\n"
+        f'bind {HOST}\nport {port}\nrequirepass {password}\ndir "{folder}"\n'
         "save 60 1\nmaxmemory 256mb\nmaxmemory-policy noeviction\n"
     )
     # On standard input, so that the password shows in no list of processes.
@@ -121,16 +126,9 @@ def _initialise(data: Path, password: str) -> None:
     if os.geteuid() == 0:
         nobody = pwd.getpwnam("nobody")
         os.chown(data, nobody.pw_uid, nobody.pw_gid)
-    # C.UTF-8 of PostgreSQL itself: the same order on every machine, whatever locales it has.
-    options = f"-D {data} -U {_USER} -E UTF8 --no-sync --auth=scram-sha-256 --pwfile=/dev/stdin"
-    locale = "--locale-provider=builtin --builtin-locale=C.UTF-8 --locale=C"
+    command = [*as_owner_of(data), _postgres_binary("initdb"), "-D", str(data), *_INITDB]
     result = subprocess.run(  # noqa: S603
-        [*as_owner_of(data), _postgres_binary("initdb"), *f"{options} {locale}".split()],
-        input=password,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
+        command, input=password, capture_output=True, text=True, timeout=120, check=False
     )
     if result.returncode:
         raise DemoError(f"PostgreSQL cannot make its data folder: {result.stderr.strip()}")
@@ -152,6 +150,8 @@ def as_owner_of(data: Path) -> list[str]:
     return [
         *("setpriv", f"--reuid={owner.st_uid}", f"--regid={owner.st_gid}", "--clear-groups"),
         *("--inh-caps=-all,+dac_override", "--ambient-caps=-all,+dac_override"),
+        # Without it access(2) does not count the capability, and initdb asks by access(2).
+        "--securebits=+no_setuid_fixup",
         # A change of user clears what spawn() has set.
         *("--pdeathsig=INT", "--"),
     ]

@@ -26,7 +26,7 @@ from postwire.settings import (
 from postwire_demo.errors import DemoError
 from postwire_demo.feeder import FeederSettings
 from postwire_demo.mail import MailAccount
-from postwire_demo.processes import HOST, START_TIMEOUT, free_port, spawn, wait_until
+from postwire_demo.processes import HOST, START_TIMEOUT, free_port, spawn
 
 #: Name of each process: its module, and the settings it reads.
 SERVICES: dict[str, tuple[str, type[BaseSettings]]] = {
@@ -35,6 +35,8 @@ SERVICES: dict[str, tuple[str, type[BaseSettings]]] = {
     "sync-worker": ("postwire_worker", WorkerSettings),
     "watcher": ("postwire_worker.watcher", WatcherSettings),
 }
+#: Straight to the loopback, whatever proxy the environment names.
+_CLIENT = httpx.Client(trust_env=False, timeout=2)
 #: Seconds all of them have together to stop by themselves.
 STOP_SECONDS = 5.0
 
@@ -54,13 +56,13 @@ class Service:
         """Where Prometheus would ask."""
         return f"http://{HOST}:{self.ops_port}/metrics"
 
-    def is_ready(self) -> bool:
-        """Whether it does its work, by its own account."""
+    def find_trouble(self) -> str | None:
+        """Why it does not do its work yet, by its own account."""
         try:
-            ready = httpx.get(f"http://{HOST}:{self.ops_port}/health/ready", timeout=2)
-        except httpx.TransportError:
-            return False
-        return ready.is_success
+            ready = _CLIENT.get(f"http://{HOST}:{self.ops_port}/health/ready")
+        except httpx.TransportError as error:
+            return str(error)
+        return None if ready.is_success else ready.text
 
 
 def migrate(values: Mapping[str, str], log: Path) -> None:
@@ -118,8 +120,14 @@ def wait_until_ready(services: list[Service]) -> None:
     Raises:
         DemoError: one ended, or took too long.
     """
+    deadline = time.monotonic() + START_TIMEOUT
     for service in services:
-        wait_until(service.is_ready, service.process, f"The {service.name}", service.log)
+        while trouble := service.find_trouble():
+            check(services)
+            if time.monotonic() > deadline:
+                why = f"{trouble}; its log: {service.log}"
+                raise DemoError(f"The {service.name} does not get ready: {why}")
+            time.sleep(0.1)
 
 
 def check(services: list[Service]) -> None:

@@ -8,7 +8,6 @@ random (NIST SP 800-38D §8.2.2); a key seals far fewer than 2**32 credentials.
 from __future__ import annotations
 
 import base64
-import binascii
 import os
 from dataclasses import dataclass, field
 
@@ -73,7 +72,7 @@ def _key(part: str) -> tuple[str, AESGCM]:
     key_id, colon, encoded = part.strip().partition(":")
     try:
         key = base64.b64decode(encoded, validate=True)
-    except binascii.Error:
+    except ValueError:  # binascii.Error is one, and so is text that is not ASCII
         key = b""
     if not key_id or not colon or len(key) != _KEY_BYTES:
         raise SettingsError(

@@ -23,7 +23,7 @@ Check = Callable[[], str | None]
 
 log = structlog.get_logger()
 
-_JSON = [("Content-Type", "application/json")]
+_JSON = ("Content-Type", "application/json")
 _NONE: Mapping[str, Check] = MappingProxyType({})
 
 
@@ -72,7 +72,7 @@ def serve(
             case "/health/ready":
                 return _answer(ready, shown, start)
             case _:
-                start("404 Not Found", _JSON)
+                start("404 Not Found", [_JSON])
                 return [b'{"status": "no such page; see /metrics, /health/live, /health/ready"}']
 
     server = make_server(host, port, app, server_class=_Server, handler_class=_Handler)
@@ -86,7 +86,8 @@ def _answer(
     results = {name: _run(check) for name, check in checks.items()}
     ok = not any(results.values())
     results |= {name: _run(check) for name, check in shown.items()}
-    start("200 OK" if ok else "503 Service Unavailable", _JSON)
+    # A list of its own: wsgiref puts this answer's length into it.
+    start("200 OK" if ok else "503 Service Unavailable", [_JSON])
     body = {
         "status": "ok" if ok else "failing",
         "checks": {name: wrong or "ok" for name, wrong in results.items()},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import stat
 import subprocess
@@ -121,17 +122,19 @@ def test_the_demo_stops_with_all_its_processes_and_goes_on_where_it_was(
         assert "Garden party" in subjects(second)
 
 
-def test_a_process_that_dies_stops_the_demo_and_names_its_log(tmp_path: Path, web: Path) -> None:
+@pytest.mark.parametrize(
+    ("victim", "named"),
+    [(b"postwire_worker.watcher", "log/watcher.log"), (b"valkey-server", "log")],
+)
+def test_a_process_that_dies_stops_the_demo_and_names_its_log(
+    tmp_path: Path, web: Path, victim: bytes, named: str
+) -> None:
     with started(tmp_path, web) as process:
         published(tmp_path, process)
-        (watcher,) = [
-            pid
-            for pid in descendants(process.pid)
-            if b"postwire_worker.watcher" in Path(f"/proc/{pid}/cmdline").read_bytes()
-        ]
-        subprocess.run(["kill", "-KILL", str(watcher)], check=True)  # noqa: S607
+        (pid,) = [pid for pid in descendants(process.pid) if victim in command_of(pid)]
+        os.kill(pid, signal.SIGKILL)
         assert process.wait(15) == 1
-    assert str(tmp_path / "log/watcher.log") in (tmp_path / "terminal").read_text()
+    assert str(tmp_path / named) in (tmp_path / "terminal").read_text().splitlines()[-1]
 
 
 @contextmanager
@@ -148,6 +151,10 @@ def started(var: Path, web: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 def command(var: Path, web: Path) -> list[str]:
     return [sys.executable, "-m", "postwire_demo", str(var), str(web)]
+
+
+def command_of(pid: int) -> bytes:
+    return Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 def published(var: Path, process: subprocess.Popen[bytes]) -> dict[str, Any]:

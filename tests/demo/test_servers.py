@@ -41,6 +41,15 @@ def test_postgres_keeps_its_rows_from_one_start_to_the_next(tmp_path: Path) -> N
         assert run(url, "SELECT n FROM kept") == 7
 
 
+def test_servers_live_in_a_folder_with_a_space_in_its_name(tmp_path: Path) -> None:
+    folder = tmp_path / "my demo"
+    folder.mkdir()
+    with postgres(folder / "pg", folder / "log", "secret") as url:
+        assert run(url, "SELECT 'å' < 'z'") is False
+    with valkey(folder / "vk", folder / "log", "secret") as url, client(url) as store:
+        assert store.config_get("dir") == {"dir": str(folder / "vk")}
+
+
 def test_postgres_lets_nobody_in_without_the_password(postgres_server: str) -> None:
     url = urlsplit(postgres_server)
     guess = url._replace(netloc=url.netloc.replace(f"{url.password}@", "guess@")).geturl()

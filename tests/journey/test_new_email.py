@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import time
 from collections.abc import Iterator
 
 import pytest
-from journey.conftest import WEB, System
 from playwright.sync_api import Page, expect, sync_playwright
 
 from postwire_demo.node import node
 from support.dovecot import Dovecot
 from support.mailbox import MailUser, letter
+from support.system import WEB, System
 
 #: Chromium asks its maker's hosts for news unless told not to.
 _QUIET = (
@@ -53,40 +52,14 @@ def page(chromium: str) -> Iterator[Page]:
         browser.close()
 
 
-def add_account(system: System, user: MailUser) -> str:
-    """Add the mail user's account by the API; return its id."""
-    with system.api("robin") as api:
-        answer = api.post(
-            "/api/accounts",
-            json={
-                "address": user.name,
-                "password": user.server.password,
-                "host": user.server.host,
-                "port": user.server.port,
-                "security": "none",
-            },
-        )
-    assert answer.status_code == 201, answer.text
-    account_id: str = answer.json()["id"]
-    return account_id
-
-
-def wait_until_watched(system: System) -> None:
-    """Wait until the watcher has its IDLE connection."""
-    deadline = time.monotonic() + 20
-    while "postwire_idle_connections 1.0" not in system.metrics("watcher"):
-        assert time.monotonic() < deadline, "the watcher does not watch the account"
-        time.sleep(0.1)
-
-
 def test_a_new_email_appears_in_the_open_inbox(
     system: System, dovecot: Dovecot, page: Page
 ) -> None:
     # Given an account with a message that was there before, and its inbox open in a browser
     user = MailUser(dovecot, dovecot.new_user())
     user.append(letter("Was here before"))
-    add_account(system, user)
-    wait_until_watched(system)
+    system.add_account(user)
+    system.wait_until_watched()
     page.goto(f"{system.api_url}/#token={system.token('robin')}")
     expect(page.get_by_test_id("live-mark")).to_have_attribute("data-status", "live")
     expect(page.get_by_test_id("message-row")).to_have_count(1)
@@ -123,8 +96,8 @@ def test_the_ordinary_client_from_npm_hears_of_new_mail(
 ) -> None:
     # Given an account, and a client that has joined its room
     user = MailUser(dovecot, dovecot.new_user())
-    account_id = add_account(system, user)
-    wait_until_watched(system)
+    account_id = system.add_account(user)
+    system.wait_until_watched()
     with system.api("robin") as api:
         token = api.post("/api/realtime-token").json()["token"]
     asked = json.dumps(
@@ -135,24 +108,24 @@ def test_the_ordinary_client_from_npm_hears_of_new_mail(
             "transport": transport,
         }
     )
-    client = subprocess.Popen(
+    with subprocess.Popen(
         [node(), "-e", _CLIENT, asked], cwd=WEB, stdout=subprocess.PIPE, text=True
-    )
-    assert client.stdout is not None
-    joined = json.loads(client.stdout.readline())
-    assert joined["answer"] == {"ok": True, "joined": [f"account:{account_id}"]}
+    ) as client:
+        assert client.stdout is not None
+        joined = json.loads(client.stdout.readline())
+        assert joined["answer"] == {"ok": True, "joined": [f"account:{account_id}"]}
 
-    # When a message is delivered
-    user.append(letter())
+        # When a message is delivered
+        user.append(letter())
 
-    # Then the client is told, in the shape it has always been told
-    told = json.loads(client.stdout.readline())
+        # Then the client is told, in the shape it has always been told
+        told = json.loads(client.stdout.readline())
+        assert client.wait(timeout=20) == 0
     assert told["event"] == "email:synced"
     assert told["payload"]["accountId"] == account_id
     assert told["payload"]["emailAddress"] == user.name
     assert told["payload"]["count"] == 1
     assert told["payload"]["timestamp"]
-    assert client.wait(timeout=20) == 0
 
 
 def test_a_wrong_password_is_refused_in_words_and_nothing_is_kept(

@@ -59,7 +59,7 @@ def mailbox(
     """A mailbox that was selected and has nothing stored yet."""
     with transaction(store) as connection:
         kept = mailboxes.keep(connection, owner.id, name, "/", special_use)
-        mailboxes.start(connection, kept, None, START)
+        mailboxes.start(connection, kept, START)
         return replace(kept, cursor=START)
 
 

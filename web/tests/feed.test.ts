@@ -1,11 +1,14 @@
 import { expect, test } from "vitest";
 import { MessageFeed } from "../src/feed";
+import { pause } from "../src/pause";
 import { idsOf, message } from "./given";
 
 /** A mailbox of numbered messages that answers as the API does; the cursor is a number. */
 class Mailbox {
   newest: number;
   failure: Error | null = null;
+  /** Milliseconds that an older page takes longer than the newest one. */
+  delayOfOlder = 0;
   queries: { cursor?: string | null; limit?: number }[] = [];
 
   constructor(newest: number) {
@@ -15,6 +18,7 @@ class Mailbox {
   fetch = async (query: { cursor?: string | null; limit?: number }) => {
     this.queries.push(query);
     if (this.failure) throw this.failure;
+    if (query.cursor) await pause(this.delayOfOlder);
     const from = query.cursor ? Number(query.cursor) : this.newest + 1;
     const size = Math.min(query.limit ?? 50, from - 1);
     const numbers = Array.from({ length: size }, (_, index) => from - 1 - index);
@@ -74,11 +78,13 @@ test("loading older pages ends at the last message", async () => {
   expect(feed.state.page?.nextCursor).toBeNull();
 });
 
-test("a refetch and an older page asked for at once leave neither a hole nor a double", async () => {
+test("an older page that comes late does not undo a refetch", async () => {
   const mailbox = new Mailbox(400);
   const feed = new MessageFeed(mailbox.fetch);
   await feed.refresh();
+  await pause(400);
   mailbox.newest = 420;
+  mailbox.delayOfOlder = 50;
   await Promise.all([feed.loadOlder(), feed.refresh(), feed.loadOlder()]);
   expect(feed.state.page?.messages).toHaveLength(120);
   expectNoHole(feed);

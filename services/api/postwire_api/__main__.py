@@ -20,7 +20,7 @@ from postwire_api.app import create_app
 #: Seconds that requests under way may still take when the process is asked to stop.
 _GRACE = 5
 #: Seconds after which the process is gone, even if PostgreSQL holds a thread for ever.
-_LAST = 9.0
+_LAST = 8.0
 #: Connections at once; one more is answered 503 by uvicorn.
 _CONNECTIONS = 1000
 #: Seconds an idle connection is kept: longer than the 60 s that load balancers keep theirs.

@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
-from datetime import UTC, datetime
 from uuid import uuid4
 
 from litestar import delete, get, post, put
 from litestar.concurrency import sync_to_thread
+from litestar.params import FromPath, RequestBody
 from litestar.status_codes import HTTP_200_OK
 
-from postwire import model
+from postwire import events, model
 from postwire.credentials import Keyring
 from postwire.errors import AuthenticationFailed, ConnectionLost, StoreUnavailable
-from postwire.events import Event
 from postwire.model import AccountId
 from postwire.store import accounts, jobs
 from postwire.store.jobs import Asked
@@ -40,7 +39,7 @@ _NONE = "There is no such account."
     ),
 )
 async def add_account(
-    user: User, store: Store, queue: Queue, keyring: Keys, data: NewAccount
+    user: User, store: Store, queue: Queue, keyring: Keys, data: RequestBody[NewAccount]
 ) -> Account:
     """Store the account, and wait up to 15 s for its first login.
 
@@ -125,7 +124,7 @@ def list_accounts(user: User, store: Store) -> Accounts:
     responses=problems.documented(_404=_NONE),
     sync_to_thread=True,
 )
-def read_account(user: User, store: Store, account_id: str) -> Account:
+def read_account(user: User, store: Store, account_id: FromPath[str]) -> Account:
     """One account of the caller."""
     return _shown(store, _get(store, user, ids.account_id(account_id)))
 
@@ -136,7 +135,7 @@ def read_account(user: User, store: Store, account_id: str) -> Account:
     responses=problems.documented(_404=_NONE),
     sync_to_thread=True,
 )
-def remove_account(user: User, store: Store, account_id: str) -> None:
+def remove_account(user: User, store: Store, account_id: FromPath[str]) -> None:
     """Remove the account with everything kept of it; the mail server keeps what it has."""
     _remove(store, user, ids.account_id(account_id))
 
@@ -148,11 +147,11 @@ def remove_account(user: User, store: Store, account_id: str) -> None:
     responses=problems.documented(_404=_NONE),
     sync_to_thread=True,
 )
-def pause_account(user: User, store: Store, queue: Queue, account_id: str) -> Account:
+def pause_account(user: User, store: Store, queue: Queue, account_id: FromPath[str]) -> Account:
     """Nothing is synced any more, by schedule or on demand, until it is resumed."""
     with transaction(store) as connection:
         account = accounts.pause(connection, user, ids.account_id(account_id))
-    queue.publish(_changed(account))
+    queue.publish(events.of_state(account))
     return _shown(store, account)
 
 
@@ -163,7 +162,7 @@ def pause_account(user: User, store: Store, queue: Queue, account_id: str) -> Ac
     responses=problems.documented(_404=_NONE),
     sync_to_thread=True,
 )
-def resume_account(user: User, store: Store, queue: Queue, account_id: str) -> Account:
+def resume_account(user: User, store: Store, queue: Queue, account_id: FromPath[str]) -> Account:
     """Try the login again, whatever state the account is in; an event says how it went."""
     return _resume(store, queue, user, ids.account_id(account_id))
 
@@ -175,7 +174,13 @@ def resume_account(user: User, store: Store, queue: Queue, account_id: str) -> A
     sync_to_thread=True,
 )
 def change_credential(
-    *, user: User, store: Store, queue: Queue, keyring: Keys, account_id: str, data: NewCredential
+    *,
+    user: User,
+    store: Store,
+    queue: Queue,
+    keyring: Keys,
+    account_id: FromPath[str],
+    data: RequestBody[NewCredential],
 ) -> Account:
     """Keep the new password and try it; an event says how it went."""
     id_ = ids.account_id(account_id)
@@ -188,21 +193,6 @@ def _resume(
     with transaction(store) as connection:
         account = accounts.resume(connection, user, account_id, credential)
         asked = jobs.ask(connection, account_id, user, "manual")
-    queue.publish(_changed(account))
+    queue.publish(events.of_state(account))
     queue.enqueue([asked])
     return _shown(store, account)
-
-
-def _changed(account: model.Account) -> Event:
-    return Event(
-        account_id=account.id,
-        user_id=account.user_id,
-        email_address=account.address,
-        count=0,
-        timestamp=datetime.now(UTC),
-        type="state",
-        epoch=account.epoch,
-        revision=account.revision,
-        state=account.state,
-        state_reason=account.state_reason,
-    )

@@ -24,7 +24,8 @@ class Bearer:
     def __init__(self, secret: SecretStr) -> None:
         self._secret = secret
 
-    def __call__(self, connection: Connection, _: BaseRouteHandler) -> None:
+    # Not a plain `def`: Litestar would send each request through a thread for it.
+    async def __call__(self, connection: Connection, _: BaseRouteHandler) -> None:
         """Let the request pass as the user that its token names.
 
         Raises:

@@ -12,7 +12,7 @@ from typing import Annotated, TypeVar
 
 import msgspec
 from litestar.exceptions import ClientException
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from postwire_api.ids import MAX_BIGINT
 
@@ -22,10 +22,12 @@ MAX_LIMIT = 200
 
 _Time = Annotated[datetime, msgspec.Meta(tz=True)]
 
-Limit = Annotated[int, Parameter(ge=1, le=MAX_LIMIT, description="Rows of one page.")]
+Limit = Annotated[int, QueryParameter(ge=1, le=MAX_LIMIT, description="Rows of one page.")]
 Cursor = Annotated[
     str | None,
-    Parameter(max_length=200, description="`nextCursor` of the page before; the first has none."),
+    QueryParameter(
+        max_length=200, description="`nextCursor` of the page before; the first has none."
+    ),
 ]
 
 

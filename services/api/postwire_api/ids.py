@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from uuid import UUID
 
 from postwire.errors import NotFound
 from postwire.model import AccountId, JobId, MessageId
@@ -11,6 +10,7 @@ from postwire.model import AccountId, JobId, MessageId
 #: PostgreSQL's bigint.
 MAX_BIGINT = 2**63 - 1
 
+_ACCOUNT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 _MESSAGE = re.compile(r"[1-9][0-9]{0,18}")
 _JOB = re.compile(r"sync-[0-9a-f-]{36}-[0-9]{1,19}")
 
@@ -21,14 +21,9 @@ def account_id(text: str) -> AccountId:
     Raises:
         NotFound: it is none.
     """
-    try:
-        id_ = str(UUID(text))
-    except ValueError:
-        id_ = ""
-    # UUID() also reads braces, `urn:uuid:` and what has no hyphens.
-    if id_ != text.lower():
+    if not _ACCOUNT.fullmatch(text):
         raise NotFound("There is no such account.")
-    return AccountId(id_)
+    return AccountId(text.lower())
 
 
 def message_id(text: str) -> MessageId:

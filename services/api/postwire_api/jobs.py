@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from litestar import get
-from litestar.params import Parameter
+from litestar.params import FromPath, QueryParameter
 
 from postwire import model
 from postwire.model import JobState
@@ -27,8 +27,8 @@ def list_jobs(
     *,
     user: User,
     store: Store,
-    account_id: Annotated[str | None, Parameter(query="accountId")] = None,
-    job_state: Annotated[JobState | None, Parameter(query="state")] = None,
+    account_id: Annotated[str | None, QueryParameter(name="accountId")] = None,
+    job_state: Annotated[JobState | None, QueryParameter(name="state")] = None,
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
 ) -> Jobs:
@@ -60,7 +60,7 @@ def _position(job: model.Job) -> JobPosition:
     responses=problems.documented(_404="There is no such job, or its history was pruned."),
     sync_to_thread=True,
 )
-def read_job(user: User, store: Store, job_id: str) -> Job:
+def read_job(user: User, store: Store, job_id: FromPath[str]) -> Job:
     """An automatic sync that found nothing leaves no job behind."""
     with transaction(store) as connection:
         return Job.of(jobs.get_of_user(connection, user, ids.job_id(job_id)))

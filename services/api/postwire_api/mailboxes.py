@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from litestar import get
+from litestar.params import FromPath
 
 from postwire.store import accounts, mailboxes
 from postwire.store.pool import transaction
@@ -17,7 +18,7 @@ from postwire_api.schemas import Mailbox, Mailboxes
     responses=problems.documented(_404="There is no such account."),
     sync_to_thread=True,
 )
-def list_mailboxes(user: User, store: Store, account_id: str) -> Mailboxes:
+def list_mailboxes(user: User, store: Store, account_id: FromPath[str]) -> Mailboxes:
     """INBOX first, the others by name, with what is stored of each."""
     with transaction(store) as connection:
         account = accounts.get_of_user(connection, user, ids.account_id(account_id))

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 from litestar import get
-from litestar.params import Parameter
+from litestar.params import FromPath, QueryParameter
 
 from postwire import model
 from postwire.model import MessageId
@@ -30,10 +30,10 @@ def list_messages(
     *,
     user: User,
     store: Store,
-    account_id: Annotated[str | None, Parameter(query="accountId")] = None,
+    account_id: Annotated[str | None, QueryParameter(name="accountId")] = None,
     mailbox: Annotated[
         str | None,
-        Parameter(max_length=1000, pattern=r"\A[^\x00]*\Z", description="Name of a mailbox."),
+        QueryParameter(max_length=1000, pattern=r"\A[^\x00]*\Z", description="Name of a mailbox."),
     ] = None,
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
@@ -66,7 +66,7 @@ def _position(message: model.Message) -> MessagePosition:
     responses=problems.documented(_404="There is no such message."),
     sync_to_thread=True,
 )
-def read_message(user: User, store: Store, message_id: str) -> Message:
+def read_message(user: User, store: Store, message_id: FromPath[str]) -> Message:
     """The message with its bodies; the HTML is sanitised and loads nothing by itself."""
     with transaction(store) as connection:
         message = messages.get_of_user(connection, user, ids.message_id(message_id))

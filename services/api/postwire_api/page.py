@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from litestar import HttpMethod, Router, route
 from litestar.exceptions import NotFoundException
+from litestar.params import FromPath
 from litestar.response import File
 
 from postwire.errors import SettingsError
@@ -30,11 +31,11 @@ def make_router(folder: Path, gateway_url: str) -> Router:
     headers = {"Content-Security-Policy": _policy(gateway_url), "Cache-Control": "no-cache"}
 
     @_read(["/", "/{name:str}"])
-    def read_page(name: str = _INDEX) -> File:
+    def read_page(name: FromPath[str] = _INDEX) -> File:
         return _file(top, name, headers)
 
     @_read(f"/{_HASHED}/{{name:str}}")
-    def read_asset(name: str) -> File:
+    def read_asset(name: FromPath[str]) -> File:
         return _file(hashed, name, headers | {"Cache-Control": _FOR_EVER})
 
     return Router("/", route_handlers=[read_page, read_asset], include_in_schema=False)
@@ -55,7 +56,8 @@ def _files(folder: Path) -> dict[str, Path]:
 def _file(files: dict[str, Path], name: str, headers: dict[str, str]) -> File:
     if name not in files:
         raise NotFoundException
-    return File(files[name], content_disposition_type="inline", headers=headers)
+    # Named, or a browser is sent "some bytes" and offers to save the page.
+    return File(files[name], filename=name, content_disposition_type="inline", headers=headers)
 
 
 def _policy(gateway_url: str) -> str:

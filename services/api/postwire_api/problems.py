@@ -84,7 +84,7 @@ def _of_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[
 
 def _in_words(error: HTTPException, status: HTTPStatus) -> str:
     if isinstance(error, ValidationException) and isinstance(error.extra, list):
-        return "; ".join(f"{one.get('key', 'request')}: {one['message']}" for one in error.extra)
+        return "; ".join(map(_where_and_what, error.extra))
     # Litestar's own text for these repeats the phrase.
     words = {
         HTTPStatus.NOT_FOUND: "There is nothing at this address; see /api/docs.",
@@ -92,6 +92,12 @@ def _in_words(error: HTTPException, status: HTTPStatus) -> str:
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body of the request is too large.",
     }
     return words.get(status, error.detail)
+
+
+def _where_and_what(one: dict[str, str]) -> str:
+    # `data` is what handlers call the body; to the caller that says nothing.
+    key = one.get("key", "data")
+    return one["message"] if key == "data" else f"{key}: {one['message']}"
 
 
 def _unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:

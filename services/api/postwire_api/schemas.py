@@ -41,12 +41,10 @@ class NewAccount(_In, kw_only=True):
     host: Annotated[str, Meta(max_length=253, description="Host name or IP address.")]
     port: Annotated[int, Meta(ge=1, le=65_535)]
     security: Security
-    username: Annotated[
-        str | None, Meta(description="Left away, it is the address.", max_length=255, min_length=1)
-    ] = None
-    window_days: Annotated[
-        int | None, Meta(ge=1, le=36_500, description="Days of mail to fetch; null fetches all.")
-    ] = 30
+    #: Left away, it is the address.
+    username: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
+    #: How far back mail is fetched; null fetches all.
+    window_days: Annotated[int, Meta(ge=1, le=36_500, description="In days.")] | None = 30
 
     def __post_init__(self) -> None:
         """Check what a pattern could not say in words."""

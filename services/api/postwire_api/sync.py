@@ -8,7 +8,7 @@ from typing import Annotated
 
 from litestar import delete, get, post
 from litestar.concurrency import sync_to_thread
-from litestar.params import Body, Parameter
+from litestar.params import QueryParameter, RequestBody
 from litestar.status_codes import HTTP_200_OK
 
 from postwire.errors import Conflict, NotFound, QueueUnavailable
@@ -39,8 +39,6 @@ _REFUSED = {
     "auth_failed": "The mail server refused the login; enter the password again, or resume.",
 }
 
-OptionalBody = Body(description="May be left away.")
-
 
 @post(
     "/email/sync",
@@ -54,7 +52,7 @@ async def ask_for_sync(
     user: User,
     store: Store,
     queue: Queue,
-    data: Annotated[SyncRequest | None, OptionalBody] = None,
+    data: RequestBody[SyncRequest | None] = None,
 ) -> SyncAsked:
     """Ask for a sync of one account, or of all of the caller's.
 
@@ -132,7 +130,7 @@ def read_sync_stats(user: User, store: Store) -> SyncStats:
     sync_to_thread=True,
 )
 def set_schedule(
-    user: User, store: Store, data: Annotated[ScheduleRequest | None, OptionalBody] = None
+    user: User, store: Store, data: RequestBody[ScheduleRequest | None] = None
 ) -> SchedulesChanged:
     """Sync one account, or all of the caller's, `every` so many seconds."""
     wanted = data or ScheduleRequest()
@@ -166,7 +164,7 @@ def list_schedules(user: User, store: Store) -> Schedules:
 def remove_schedule(
     user: User,
     store: Store,
-    account_id: Annotated[str | None, Parameter(query="accountId")] = None,
+    account_id: Annotated[str | None, QueryParameter(name="accountId")] = None,
 ) -> SchedulesChanged:
     """One account, or all of the caller's, are synced on demand only."""
     _reschedule(store, user, account_id, None)

@@ -6,7 +6,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import structlog
@@ -25,6 +25,8 @@ from postwire_gateway.spread import spread
 
 #: Seconds over which browsers are sent away at the end, so that they do not all come back at once.
 DRAIN_OVER = 3.0
+#: Seconds after which those who are left are no longer sent away one by one.
+DRAIN_TIMEOUT = 5.0
 #: Seconds that requests still under way are given after that.
 SHUTDOWN_TIMEOUT = 2.0
 
@@ -36,7 +38,7 @@ def main() -> int:
     try:
         settings = load(GatewaySettings)
     except SettingsError as error:
-        print(error, file=sys.stderr)  # noqa: T201 - there is no log yet
+        sys.stderr.write(f"postwire gateway: {error}\n")
         return 2
     logging.set_up(settings.log_level, "gateway")
     asyncio.run(_run(settings))
@@ -114,8 +116,10 @@ async def _stop_listening(runner: web.AppRunner) -> None:
 
 
 async def _drain(server: Server) -> None:
-    async for eio_sid in spread(server.eio.sockets, DRAIN_OVER):
-        await server.cut(eio_sid, "stopping")
+    with suppress(TimeoutError):
+        async with asyncio.timeout(DRAIN_TIMEOUT):
+            async for eio_sid in spread(server.eio.sockets, DRAIN_OVER):
+                await server.cut(eio_sid, "stopping")
     await server.shutdown()
 
 

@@ -34,10 +34,7 @@ PROVE_EVERY = 5.0
 DEAF_AFTER = 15.0
 #: Seconds over which browsers are told to look again, or each outage would end in a rush.
 RESYNC_OVER = 5.0
-#: Waits 0.5 to 10 s.
 _BACKOFF = EqualJitterBackoff(cap=10, base=0.5)
-#: Beyond this many failures in a row the wait is at its cap, and 2**n would soon overflow.
-_MAX_EXPONENT = 10
 
 _EVENT_NAMES: dict[events.Type, str] = {
     "sync": "email:synced",
@@ -87,12 +84,12 @@ class Relay:
             try:
                 await self._relay_until_lost()
             except* Exception as lost:  # noqa: BLE001 - a relay that ends is a deaf gateway
-                failures = 1 if self._heard else min(failures + 1, _MAX_EXPONENT)
+                failures = 1 if self._heard else failures + 1
                 log.warning("relay lost", errors=[type(e).__name__ for e in _leaves(lost)])
             finally:
                 self._heard = None
                 self._stop_telling()
-            await asyncio.sleep(_BACKOFF.compute(failures))
+            await asyncio.sleep(wait_after(failures))
 
     async def _relay_until_lost(self) -> None:
         async with _connect(self._url) as client, client.pubsub() as pubsub:
@@ -160,6 +157,12 @@ def emissions(event: events.Event) -> Iterator[tuple[str, str]]:
     yield name, events.account_room(event.account_id)
     if name == "email:synced" and event.count > 0:
         yield "email:new", events.user_room(event.user_id)
+
+
+def wait_after(failures: int) -> float:
+    """Seconds before the next attempt after so many in a row that failed: 0.5 to 10, at random."""
+    # The wait is at its cap long before, and after 1024 of them 2**n would overflow.
+    return _BACKOFF.compute(min(failures, 10))
 
 
 def _observe_freshness(event: events.Event) -> None:

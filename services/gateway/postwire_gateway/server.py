@@ -12,6 +12,7 @@ import socketio
 import structlog
 
 from postwire.metrics import SOCKETS_CUT
+from postwire_gateway.rooms import Rooms
 from postwire_gateway.websocket import PlainWebSocket
 
 #: Bytes of the largest packet a client may send; a token with 300 accounts has 16,000.
@@ -47,6 +48,12 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio shi
             log.info("a client does not speak Socket.IO", error=type(error).__name__)
             await self.cut(eio_sid, "malformed")
 
+    async def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> None:
+        await super()._handle_eio_disconnect(eio_sid, reason)
+        if reason == self.reason.CLIENT_DISCONNECT:
+            # engineio would leave its long poll unanswered for up to 45 s.
+            self.eio.sockets[eio_sid].queue.put_nowait(None)
+
     async def _handle_event(
         self,
         eio_sid: str,
@@ -73,6 +80,7 @@ class _Json:
 def make_server(origins: list[str]) -> Server:
     """A server that browsers of its own origin and of `origins` may connect to."""
     server = Server(
+        client_manager=Rooms(),
         async_mode="aiohttp",
         # In turn, on the connection's own task: a flood of events waits in the client's TCP.
         async_handlers=False,

@@ -1,7 +1,7 @@
 """Engine.IO's WebSocket for aiohttp, without compression and with an end to each wait.
 
 aiohttp offers permessage-deflate by default, every browser takes it, and engineio's driver has no
-switch: compression costs 94 KB a socket and a quarter more CPU a delivery, for events of 300 bytes.
+switch. Measured with 1000 sockets and events of 250 bytes: 136 instead of 28 KB a socket.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout, TooManyRequests
 
 from postwire.errors import StoreUnavailable
 
-Pool: TypeAlias = "ConnectionPool[Connection[TupleRow]]"
+Pool: TypeAlias = ConnectionPool[Connection[TupleRow]]
 #: Seconds until a caller is told that the database does not answer.
 WAIT = 5.0
 #: A statement that runs for longer, or a transaction that idles for longer, is ended.

@@ -65,15 +65,17 @@ export function Inbox({ api }: { api: Api }) {
         onPassword={setRenewing}
         onRetry={refetch}
       />
-      <MessageList
-        feed={messages}
-        accounts={accounts}
-        account={chosen}
-        openId={messageId}
-        onOpen={(id) => go({ accountId, messageId: id })}
-        onAdd={() => setAdding(true)}
-      />
-      <MessageView api={api} id={messageId} onClose={() => go({ accountId, messageId: null })} />
+      <main className="panes">
+        <MessageList
+          feed={messages}
+          accounts={accounts}
+          account={chosen}
+          openId={messageId}
+          onOpen={(id) => go({ accountId, messageId: id })}
+          onAdd={() => setAdding(true)}
+        />
+        <MessageView api={api} id={messageId} onClose={() => go({ accountId, messageId: null })} />
+      </main>
       {adding && <AddAccountDialog api={api} onAdded={added} onClose={() => setAdding(false)} />}
       {renewing && (
         <PasswordDialog

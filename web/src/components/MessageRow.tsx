@@ -15,13 +15,7 @@ export const MessageRow = memo(function MessageRow({ message, open, now, onOpen 
   const { id, unread, internalDate } = message;
   return (
     <li data-testid="message-row" data-message-id={id} data-unread={unread}>
-      <button
-        type="button"
-        className="row"
-        data-unread={unread}
-        aria-current={open}
-        onClick={() => onOpen(id)}
-      >
+      <button type="button" className="row" aria-current={open} onClick={() => onOpen(id)}>
         {unread && <span className="hidden">Unread. </span>}
         <span className="row-who" dir="auto">
           {correspondent(message)}

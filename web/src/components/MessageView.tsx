@@ -36,7 +36,6 @@ function OpenMessage({ api, id, onClose }: Props & { id: string }) {
       aria-label="Message"
       tabIndex={-1}
       data-testid="message-view"
-      data-message-id={id}
     >
       <button type="button" className="quiet back" onClick={onClose}>
         <span aria-hidden="true">←</span> Messages

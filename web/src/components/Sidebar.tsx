@@ -106,7 +106,7 @@ function AccountItem(props: ItemProps) {
           type="button"
           className="inline"
           disabled={activity?.busy ?? false}
-          aria-label={`Sync ${account.address} now`}
+          aria-label={`Sync now: ${account.address}`}
           onClick={onSync}
         >
           Sync now

@@ -1,0 +1,224 @@
+"""The API as the process that is deployed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+import redis
+
+from postwire.store.pool import make_pool
+from postwire_demo.processes import accepts, free_port
+from support import rows
+from support.jwt import JWT_SECRET, REALTIME_SECRET, bearer
+from support.processes import eventually
+
+KEYS = "k1:a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s="
+
+
+@dataclass
+class Api:
+    """A running process."""
+
+    process: subprocess.Popen[str]
+    client: httpx.Client
+    ops: httpx.Client
+    log: Path
+
+
+def environment(database_url: str, redis_url: str) -> dict[str, str]:
+    inherited = {name: value for name, value in os.environ.items() if "POSTWIRE" not in name}
+    return inherited | {
+        "POSTWIRE_DATABASE_URL": database_url,
+        "POSTWIRE_REDIS_URL": redis_url,
+        "POSTWIRE_JWT_SECRET": JWT_SECRET,
+        "POSTWIRE_REALTIME_SECRET": REALTIME_SECRET,
+        "POSTWIRE_CREDENTIAL_KEYS": KEYS,
+        "POSTWIRE_API_HOST": "127.0.0.1",
+        "POSTWIRE_API_PORT": str(free_port()),
+        "POSTWIRE_OPS_HOST": "127.0.0.1",
+        "POSTWIRE_OPS_PORT": str(free_port()),
+    }
+
+
+@contextmanager
+def running(env: dict[str, str], log: Path) -> Iterator[Api]:
+    """The API with these settings, until the block ends."""
+    port, ops = int(env["POSTWIRE_API_PORT"]), int(env["POSTWIRE_OPS_PORT"])
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "postwire_api"], env=env, stdout=output, stderr=output, text=True
+        )
+    try:
+        assert eventually(lambda: accepts(port) and accepts(ops), 30), log.read_text()
+        with (
+            httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as client,
+            httpx.Client(base_url=f"http://127.0.0.1:{ops}", timeout=20) as ops_client,
+        ):
+            yield Api(process, client, ops_client, log)
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def api(database_url: str, redis_url: str, tmp_path: Path) -> Iterator[Api]:
+    """The API over servers that answer."""
+    with running(environment(database_url, redis_url), tmp_path / "log") as api:
+        yield api
+
+
+def test_the_process_serves_says_that_it_does_and_ends_well(api: Api) -> None:
+    # When the process is asked how it is
+    ready, live = api.ops.get("/health/ready"), api.ops.get("/health/live")
+    # Then it names each check
+    assert ready.status_code == 200
+    assert ready.json() == {"status": "ok", "checks": {"postgresql": "ok", "redis": "ok"}}
+    assert live.json() == {"status": "ok", "checks": {"event loop": "ok"}}
+    # And it answers, without saying what it is made of, and counts
+    answer = api.client.get("/api/accounts", headers=bearer())
+    assert answer.status_code == 200
+    assert "server" not in answer.headers
+    assert 'route="/api/accounts"' in api.ops.get("/metrics").text
+    # When it is asked to stop, with a connection kept open
+    began = time.monotonic()
+    api.process.send_signal(signal.SIGTERM)
+    # Then it ends soon and well
+    assert api.process.wait(10) == 0
+    assert time.monotonic() - began < 10
+    assert "Traceback" not in api.log.read_text()
+
+
+def test_an_interrupt_ends_it_well_too(api: Api) -> None:
+    # When somebody presses Ctrl-C
+    api.process.send_signal(signal.SIGINT)
+    # Then that is no error
+    assert api.process.wait(10) == 0
+    assert "Traceback" not in api.log.read_text()
+
+
+def test_no_secret_is_ever_logged(api: Api) -> None:
+    # When requests come with secrets in every place they could be in
+    token = bearer()["Authorization"]
+    api.client.get("/api/accounts?token=in-the-query", headers={"Authorization": token})
+    api.client.get("/api/accounts", headers={"Authorization": "Bearer not-even-valid"})
+    api.client.put(
+        "/api/accounts/x/credential", json={"password": "hunter2"}, headers={"Authorization": token}
+    )
+    api.client.post("/api/accounts", content=b'{"password": "hunter2"', headers=bearer())
+    # Then none is in the log
+    log = api.log.read_text()
+    for secret in (token, "in-the-query", "not-even-valid", "hunter2", JWT_SECRET, KEYS):
+        assert secret not in log
+
+
+def test_a_paused_redis_takes_neither_reads_nor_readiness_away(
+    api: Api, database_url: str, redis_url: str
+) -> None:
+    # Given an account, and a Redis that answers nothing for a while
+    store = make_pool(database_url, 1)
+    rows.active(store)
+    store.close()
+    api.client.get("/api/accounts", headers=bearer())
+    with redis.Redis.from_url(redis_url) as client:
+        client.client_pause(4000)
+        # When a sync is asked for again and again
+        took = []
+        for _ in range(3):
+            began = time.monotonic()
+            answer = api.client.post("/api/email/sync", headers=bearer())
+            took.append(time.monotonic() - began)
+            assert answer.json()["message"].startswith("Sync queued; it starts as soon as")
+        # Then each is answered within a second
+        assert max(took) < 1
+        # And the process is ready, says what is wrong, and reads as fast as ever
+        ready = api.ops.get("/health/ready")
+        assert ready.status_code == 200
+        assert "does not answer" in ready.json()["checks"]["redis"]
+        began = time.monotonic()
+        assert api.client.get("/api/accounts", headers=bearer()).status_code == 200
+        assert time.monotonic() - began < 0.5
+        # And it ends in time all the same
+        api.process.send_signal(signal.SIGTERM)
+        assert api.process.wait(10) == 0
+
+
+def test_without_its_database_the_process_lives_and_is_not_ready(
+    redis_url: str, tmp_path: Path
+) -> None:
+    # Given a database that is not there
+    env = environment("postgresql://127.0.0.1:1/none", redis_url)
+    with running(env, tmp_path / "log") as api:
+        # Then no traffic is wanted, and a restart would not help
+        ready = api.ops.get("/health/ready")
+        assert ready.status_code == 503
+        assert "does not answer" in ready.json()["checks"]["postgresql"]
+        assert api.ops.get("/health/live").status_code == 200
+        assert api.client.get("/api/accounts", headers=bearer()).status_code == 503
+        # And it still ends in time
+        api.process.send_signal(signal.SIGTERM)
+        assert api.process.wait(10) == 0
+
+
+def test_a_query_that_hangs_does_not_keep_the_process_from_ending(
+    api: Api, database_url: str
+) -> None:
+    # Given a table that somebody has locked, and a request that waits for it
+    with psycopg.connect(database_url) as connection, ThreadPoolExecutor(1) as threads:
+        connection.execute("LOCK TABLE account")
+        waiting = threads.submit(api.client.get, "/api/accounts", headers=bearer())
+        assert eventually(
+            lambda: connection.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchone()
+        )
+        # When the process is asked to stop
+        api.process.send_signal(signal.SIGTERM)
+        # Then it does not wait for the end of that
+        assert api.process.wait(10) == 0
+        assert isinstance(waiting.exception(10), httpx.HTTPError) or waiting.result().is_error
+
+
+def run_until_it_ends(env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "postwire_api"],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def test_settings_that_cannot_be_used_end_it_with_all_problems_in_words() -> None:
+    # Given settings that lack one thing, and are wrong in two
+    env = environment("postgresql://127.0.0.1:1/none", "redis://127.0.0.1:1/0")
+    del env["POSTWIRE_DATABASE_URL"]
+    env |= {"POSTWIRE_JWT_SECRET": "shorty", "POSTWIRE_WEBDIR": "typo"}
+    # When the process starts
+    ended = run_until_it_ends(env)
+    # Then it says all of it at once, and not the values
+    assert ended.returncode == 2
+    for words in ("POSTWIRE_DATABASE_URL: is missing", "POSTWIRE_JWT_SECRET", "POSTWIRE_WEBDIR"):
+        assert words in ended.stderr
+    assert "shorty" not in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_web_folder_without_a_page_ends_it_in_words(tmp_path: Path) -> None:
+    # Given a folder that was not built
+    env = environment("postgresql://127.0.0.1:1/none", "redis://127.0.0.1:1/0")
+    # When the process starts
+    ended = run_until_it_ends(env | {"POSTWIRE_WEB_DIR": str(tmp_path)})
+    # Then it says what to do
+    assert ended.returncode == 2
+    assert "build the page" in ended.stderr

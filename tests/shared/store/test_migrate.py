@@ -1,0 +1,57 @@
+"""Migrations are applied once, whoever runs them."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+
+MIGRATE = [sys.executable, "-m", "postwire.store.migrate"]
+
+
+@pytest.fixture
+def empty_database(postgres_server: str) -> Iterator[str]:
+    """A database that nobody migrated."""
+    name = f"empty_{secrets.token_hex(8)}"
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]
+        yield urlsplit(postgres_server)._replace(path=f"/{name}").geturl()
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")  # type: ignore[arg-type]
+
+
+def migrate(url: str | None) -> subprocess.CompletedProcess[str]:
+    env = {name: value for name, value in os.environ.items() if "POSTWIRE" not in name}
+    if url is not None:
+        env["POSTWIRE_DATABASE_URL"] = url
+    return subprocess.run(MIGRATE, env=env, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_several_that_migrate_at_once_apply_each_migration_once(empty_database: str) -> None:
+    # When four pods start at once
+    with ThreadPoolExecutor(4) as threads:
+        ended = list(threads.map(migrate, [empty_database] * 4))
+    # Then all succeed, and one of them did the work
+    assert [one.returncode for one in ended] == [0] * 4, ended
+    assert sum('"applied": ["0001_initial"' in one.stdout for one in ended) == 1
+    # And again there is nothing to do
+    again = migrate(empty_database)
+    assert again.returncode == 0
+    assert '"applied": []' in again.stdout
+    with psycopg.connect(empty_database) as connection:
+        assert connection.execute("SELECT count(*) FROM account").fetchone() == (0,)
+
+
+def test_without_a_database_named_it_says_what_to_set() -> None:
+    # When it is run without settings
+    ended = migrate(None)
+    # Then it says so in words
+    assert ended.returncode == 2
+    assert "POSTWIRE_DATABASE_URL" in ended.stderr
+    assert "Traceback" not in ended.stderr

@@ -1,0 +1,52 @@
+"""The one border to the driver."""
+
+from __future__ import annotations
+
+import time
+
+import psycopg
+import pytest
+
+from postwire.errors import NotFound, StoreUnavailable
+from postwire.store import pool
+from postwire.store.pool import Pool, make_pool, transaction
+from support import rows
+
+
+def test_a_transaction_that_raises_leaves_nothing(store: Pool) -> None:
+    # When a transaction ends in an error
+    account = rows.account(store)
+    with pytest.raises(NotFound):  # noqa: PT012 - what comes before is undone by it
+        with transaction(store) as connection:
+            connection.execute("DELETE FROM account")
+            raise NotFound
+    # Then nothing of it happened
+    with transaction(store) as connection:
+        assert connection.execute("SELECT id FROM account").fetchall() == [(account.id,)]
+
+
+def test_a_database_that_is_not_there_is_named_within_the_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Given nobody at the address
+    monkeypatch.setattr(pool, "WAIT", 1.0)
+    store = make_pool("postgresql://127.0.0.1:1/none", 1)
+    # When something is read
+    began = time.monotonic()
+    with pytest.raises(StoreUnavailable), transaction(store):
+        pass
+    # Then the caller knows soon, and so does the check
+    assert time.monotonic() - began < 3
+    assert "does not answer" in str(pool.check(store))
+    store.close()
+
+
+def test_a_connection_that_was_cut_costs_one_caller_at_most(store: Pool, database_url: str) -> None:
+    # Given a transaction whose connection the server ends
+    with pytest.raises(StoreUnavailable), transaction(store) as connection:  # noqa: PT012
+        pid = connection.info.backend_pid
+        with psycopg.connect(database_url, autocommit=True) as admin:
+            admin.execute("SELECT pg_terminate_backend(%s)", [pid])
+        connection.execute("SELECT 1")
+    # Then the next caller has a connection that works
+    assert pool.check(store) is None

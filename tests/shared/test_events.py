@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import msgspec
+import pytest
+import redis
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import REGISTRY
+
+from postwire import events
+from postwire.errors import BadEvent
+
+EVENT = events.Event(
+    account_id="a1",
+    user_id="u1",
+    email_address="joe@example.com",
+    count=5,
+    timestamp=datetime(2025, 10, 3, tzinfo=UTC),
+    type="push",
+    epoch=1,
+    revision=9,
+    received_at=datetime(2025, 10, 2, 23, 59, tzinfo=UTC),
+)
+
+
+def _counted(name: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(name, labels) or 0.0
+
+
+def _encoded(**changes: Any) -> bytes:
+    return json.dumps(json.loads(events.encode(EVENT)) | changes).encode()
+
+
+def test_the_predecessors_fields_keep_their_names() -> None:
+    assert json.loads(events.encode(EVENT)) == {
+        "accountId": "a1",
+        "userId": "u1",
+        "emailAddress": "joe@example.com",
+        "count": 5,
+        "timestamp": "2025-10-03T00:00:00Z",
+        "type": "push",
+        "epoch": 1,
+        "revision": 9,
+        "receivedAt": "2025-10-02T23:59:00Z",
+    }
+
+
+def test_what_was_encoded_is_decoded() -> None:
+    full = msgspec.structs.replace(
+        EVENT, state="auth_failed", state_reason="…", done=1, total=2, error="no"
+    )
+
+    assert events.decode(events.encode(EVENT)) == EVENT
+    assert events.decode(events.encode(full)) == full
+
+
+def test_a_moment_of_another_zone_is_the_same_moment() -> None:
+    there = datetime(2025, 10, 3, 2, tzinfo=timezone(timedelta(hours=2)))
+
+    assert events.decode(_encoded(timestamp=there.isoformat())) == EVENT
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b"{",
+        b"\xff",
+        b"[" * 10_000,
+        b'"' + b"x" * events.MAX_EVENT_BYTES,
+        _encoded(type="idle"),
+        _encoded(count="5"),
+        _encoded(count=1.5),
+        _encoded(accountId=None),
+        _encoded(timestamp="yesterday"),
+        _encoded(timestamp="2025-10-03T00:00:00"),
+        _encoded(receivedAt="2025-10-03T00:00:00"),
+    ],
+)
+def test_anything_else_is_a_bad_event(data: bytes) -> None:
+    with pytest.raises(BadEvent):
+        events.decode(data)
+
+
+@given(st.binary(max_size=200) | st.text().map(str.encode))
+def test_no_bytes_do_anything_but_raise_a_bad_event(data: bytes) -> None:
+    with pytest.raises(BadEvent):
+        events.decode(data)
+
+
+def test_rooms_of_users_and_accounts_never_meet() -> None:
+    assert events.account_room("x") != events.user_room("x")
+
+
+def test_an_event_is_told_on_the_channel_and_counted(redis_url: str) -> None:
+    before = _counted("postwire_events_published_total", type="push")
+    with redis.Redis.from_url(redis_url) as client, client.pubsub() as listener:
+        listener.subscribe(events.CHANNEL)
+        assert listener.get_message(timeout=5)
+
+        events.publish(client, EVENT)
+
+        message = listener.get_message(timeout=5)
+        assert message is not None
+        assert events.decode(message["data"]) == EVENT
+    assert _counted("postwire_events_published_total", type="push") == before + 1
+
+
+def test_an_event_that_cannot_be_told_is_counted_and_fails_nobody() -> None:
+    before = _counted("postwire_events_dropped_total", reason="redis")
+    nowhere = redis.Redis(host="127.0.0.1", port=1, retry=None)
+
+    events.publish(nowhere, EVENT)
+
+    assert _counted("postwire_events_dropped_total", reason="redis") == before + 1

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from postwire import settings
+from postwire.errors import SettingsError
+
+LONG = "0123456789abcdef0123456789abcdef"
+ENOUGH: dict[type[settings._Settings], dict[str, str]] = {
+    settings.MigrateSettings: {"database_url": "postgresql://h/d"},
+    settings.ApiSettings: {
+        "database_url": "postgresql://h/d",
+        "redis_url": "redis://h",
+        "jwt_secret": LONG,
+        "realtime_secret": LONG,
+        "credential_keys": "k:v",
+    },
+    settings.WorkerSettings: {
+        "database_url": "postgresql://h/d",
+        "redis_url": "redis://h",
+        "credential_keys": "k:v",
+    },
+    settings.WatcherSettings: {
+        "database_url": "postgresql://h/d",
+        "redis_url": "redis://h",
+        "credential_keys": "k:v",
+    },
+    settings.GatewaySettings: {"redis_url": "redis://h", "realtime_secret": LONG},
+}
+
+
+@pytest.fixture(autouse=True)
+def _nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith(settings.PREFIX):
+            monkeypatch.delenv(name)
+
+
+def _set(monkeypatch: pytest.MonkeyPatch, **values: str) -> None:
+    for name, value in values.items():
+        monkeypatch.setenv(settings.PREFIX + name.upper(), value)
+
+
+@pytest.mark.parametrize("which", settings.ALL)
+def test_every_process_starts_with_what_it_needs_and_no_more(
+    monkeypatch: pytest.MonkeyPatch, which: type[settings._Settings]
+) -> None:
+    # Without anything set, each needed name is named
+    with pytest.raises(SettingsError) as caught:
+        settings.load(which)
+    named = {line.split(":")[0].strip() for line in str(caught.value).splitlines()[1:]}
+    assert named == {settings.PREFIX + name.upper() for name in ENOUGH[which]}
+
+    # With those set it loads
+    _set(monkeypatch, **ENOUGH[which])
+    settings.load(which)
+
+
+def test_all_problems_are_reported_at_once_without_the_values(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _set(
+        monkeypatch,
+        realtime_secret="hunter2",
+        gateway_port="70000",
+        log_level="LOUD",
+        gatway_host="typo",
+        jwt_secret=LONG,
+    )
+
+    with pytest.raises(SettingsError) as caught:
+        settings.load(settings.GatewaySettings)
+
+    words = str(caught.value)
+    assert "POSTWIRE_REDIS_URL: is missing; set it" in words
+    assert "POSTWIRE_REALTIME_SECRET: Value error, must be at least 32 bytes long" in words
+    assert "POSTWIRE_GATEWAY_PORT" in words
+    assert "POSTWIRE_LOG_LEVEL" in words
+    assert "POSTWIRE_GATWAY_HOST: there is no such setting" in words
+    assert not any(value in words for value in ("hunter2", "70000", "LOUD", "typo", LONG))
+
+
+def test_an_empty_value_counts_as_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    _set(monkeypatch, redis_url="", realtime_secret=LONG)
+
+    with pytest.raises(SettingsError, match="POSTWIRE_REDIS_URL: is missing"):
+        settings.load(settings.GatewaySettings)
+
+
+def test_a_secret_is_measured_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    _set(monkeypatch, redis_url="redis://h", realtime_secret="ß" * 16)
+
+    assert settings.load(settings.GatewaySettings)
+
+
+def test_a_setting_of_another_process_is_no_typo_and_is_not_received(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _set(monkeypatch, **ENOUGH[settings.ApiSettings])
+
+    loaded = settings.load(settings.GatewaySettings)
+
+    assert not hasattr(loaded, "database_url")
+    assert not hasattr(loaded, "credential_keys")
+
+
+def test_lists_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    _set(monkeypatch, **ENOUGH[settings.GatewaySettings], cors_origins="https://a, https://b,")
+
+    assert settings.load(settings.GatewaySettings).cors_origins == ["https://a", "https://b"]
+
+
+def test_secrets_do_not_show_when_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    _set(monkeypatch, **ENOUGH[settings.ApiSettings], web_dir="web/dist")
+
+    loaded = settings.load(settings.ApiSettings)
+
+    assert LONG not in repr(loaded)
+    assert "redis://" not in repr(loaded)
+    assert loaded.web_dir == Path("web/dist")

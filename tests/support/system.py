@@ -1,0 +1,99 @@
+"""All of Postwire as it is deployed: a process each, on servers that run already."""
+
+from __future__ import annotations
+
+import base64
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+
+from postwire.tokens import sign_bearer
+from postwire_demo import page, services
+from postwire_demo.processes import HOST, free_port
+from postwire_demo.services import Service
+from support.mailbox import MailUser
+
+WEB = Path(__file__).parents[2] / "web"
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """Where the processes of one Postwire are."""
+
+    api_url: str
+    gateway_url: str
+    jwt_secret: str
+    services: list[Service]
+
+    def token(self, user: str) -> str:
+        """A bearer token, as the platform around Postwire makes them."""
+        return sign_bearer(self.jwt_secret, user, timedelta(hours=1))
+
+    def api(self, user: str) -> httpx.Client:
+        """A client of the REST API."""
+        headers = {"Authorization": f"Bearer {self.token(user)}"}
+        return httpx.Client(base_url=self.api_url, headers=headers, timeout=30)
+
+    def add_account(self, user: MailUser, owner: str = "robin") -> str:
+        """Add the mail user's account by the API; return its id."""
+        with self.api(owner) as api:
+            answer = api.post(
+                "/api/accounts",
+                json={
+                    "address": user.name,
+                    "password": user.server.password,
+                    "host": user.server.host,
+                    "port": user.server.port,
+                    "security": "none",
+                },
+            )
+        assert answer.status_code == 201, answer.text
+        account_id: str = answer.json()["id"]
+        return account_id
+
+    def wait_until_watched(self) -> None:
+        """Wait until the watcher has its one IDLE connection."""
+        deadline = time.monotonic() + 20
+        while "postwire_idle_connections 1.0" not in self.metrics("watcher"):
+            assert time.monotonic() < deadline, "the watcher does not watch the account"
+            time.sleep(0.1)
+
+    def metrics(self, name: str) -> str:
+        """What Prometheus would read from the process."""
+        (service,) = [service for service in self.services if service.name == name]
+        return httpx.get(service.metrics, timeout=10).text
+
+
+@contextmanager
+def run_system(database_url: str, redis_url: str, logs: Path) -> Iterator[System]:
+    """Run Postwire on a migrated database without rows."""
+    page.build(WEB, logs / "web.log")
+    api_port, gateway_port = free_port(), free_port()
+    values = {
+        "database_url": database_url,
+        "redis_url": redis_url,
+        "jwt_secret": secrets.token_urlsafe(32),
+        "realtime_secret": secrets.token_urlsafe(32),
+        "credential_keys": f"k1:{base64.b64encode(os.urandom(32)).decode()}",
+        "api_host": HOST,
+        "api_port": str(api_port),
+        "gateway_host": HOST,
+        "gateway_port": str(gateway_port),
+        "gateway_url": f"http://{HOST}:{gateway_port}",
+        "cors_origins": f"http://{HOST}:{api_port}",
+        "web_dir": str(WEB / "dist"),
+        "ops_host": HOST,
+    }
+    with services.stopping_together() as running:
+        running += [services.start(name, values, logs) for name in services.SERVICES]
+        services.wait_until_ready(running)
+        yield System(
+            f"http://{HOST}:{api_port}", values["gateway_url"], values["jwt_secret"], running
+        )
