@@ -61,14 +61,22 @@ def watching(runtime: Runtime, account: Account, *, poll_seconds: float = 30) ->
             loop.stop()
             thread.join(10)
             assert not thread.is_alive()
+            connectors.shutdown()
+            hand_over(loop)
+
+
+def hand_over(loop: Loop) -> None:
+    """What threads have done since the loop ended: sessions to be closed, among it."""
+    while not loop._calls.empty():
+        loop._calls.get()()
 
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SHORTEST_BACKOFF", 0.05)
     monkeypatch.setattr(module, "LONGEST_BACKOFF", 0.4)
-    monkeypatch.setattr(imap_client, "CONNECT_TIMEOUT", 1)
-    monkeypatch.setattr(imap_client, "READ_TIMEOUT", 1)
+    monkeypatch.setattr(imap_client, "CONNECT_TIMEOUT", 5)
+    monkeypatch.setattr(imap_client, "READ_TIMEOUT", 5)
 
 
 def asked(runtime: Runtime) -> list[Job]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 from worker.conftest import KEYS, Accounts
-from worker.test_watch import active, asked, forget_jobs
+from worker.test_watch import active, asked, forget_jobs, hand_over
 
 from postwire.model import Account
 from postwire.settings import WatcherSettings
@@ -61,8 +61,10 @@ def running(runtime: Runtime, *, limit: int = 100) -> Iterator[Watcher]:
     finally:
         watcher.loop.stop()
         thread.join(10)
-        pool.close()
         assert not thread.is_alive()
+        watcher._desk.connectors.shutdown()
+        hand_over(watcher.loop)
+        pool.close()
 
 
 def holders(runtime: Runtime) -> dict[str, int]:

@@ -61,9 +61,11 @@ def main() -> int:
     )
     structlog.get_logger().info("ready", ops_port=port, queues=settings.worker_queues)
     while not stopping.wait(_HEARTBEAT):
-        _hold(runtime)
+        if runtime.runs:
+            _hold(runtime)
     worker.stop(timeout=_SHUTDOWN)
-    _let_go(runtime)
+    if runtime.runs:
+        _let_go(runtime)
     runtime.close()
     return 0
 
