@@ -40,14 +40,14 @@ def make_redis(url: str) -> redis.Redis:
     )
 
 
-def make_broker(url: str) -> RedisBroker:
-    """The broker, with the middleware the jobs need.
+def make_broker(client: redis.Redis) -> RedisBroker:
+    """The broker on `client`, which its caller closes; with the middleware the jobs need.
 
     No `Retries`: an attempt that failed is a row with a due time, which survives Redis and the
     worker, while a delayed message is stranded by either (Bogdanp/dramatiq#527).
     """
     broker = RedisBroker(  # type: ignore[no-untyped-call]
-        client=make_redis(url), middleware=[TimeLimit(), ShutdownNotifications()]
+        client=client, middleware=[TimeLimit(), ShutdownNotifications()]
     )
     for queue in QUEUES:
         broker.declare_queue(queue)

@@ -454,7 +454,7 @@ def test_redis_may_be_down_while_a_sync_tells(
     # Given a Redis that refuses connections, and a job that has to be queued again
     monkeypatch.setattr(actors, "BUDGET", 0)
     nowhere = f"redis://127.0.0.1:{free_port()}/0"
-    deaf = replace(runtime, redis=make_redis(nowhere), broker=make_broker(nowhere))
+    deaf = replace(runtime, redis=make_redis(nowhere), broker=make_broker(make_redis(nowhere)))
     account = add_account.add(user)
     user.append(letter("kept"))
     job_id = ask(runtime, account)

@@ -12,7 +12,7 @@ from worker.conftest import Accounts
 from worker.test_actors import ask, queued, state_of
 
 from postwire.errors import NotFound
-from postwire.jobs import make_broker
+from postwire.jobs import make_broker, make_redis
 from postwire.model import Account, AccountId, JobId
 from postwire.store import accounts, jobs
 from postwire.store.pool import transaction
@@ -120,7 +120,7 @@ def test_a_job_that_is_held_is_left_alone(runtime: Runtime, account: Account) ->
 @pytest.mark.usefixtures("account")
 def test_without_redis_the_rows_are_there_for_the_next_sweep(runtime: Runtime) -> None:
     # Given a Redis that is down
-    deaf = replace(runtime, broker=make_broker(f"redis://127.0.0.1:{free_port()}/0"))
+    deaf = replace(runtime, broker=make_broker(make_redis(f"redis://127.0.0.1:{free_port()}/0")))
 
     # When due accounts and stranded jobs are looked for
     started = time.monotonic()

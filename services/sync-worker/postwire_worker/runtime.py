@@ -61,11 +61,11 @@ class Runtime:
 
 def make_runtime(settings: WorkerSettings | WatcherSettings, connections: int) -> Runtime:
     """The runtime of one process, with so many database connections at most."""
-    redis_url = settings.redis_url.get_secret_value()
+    client = make_redis(settings.redis_url.get_secret_value())
     return Runtime(
         pool=make_pool(settings.database_url.get_secret_value(), connections),
-        redis=make_redis(redis_url),
-        broker=make_broker(redis_url),
+        redis=client,
+        broker=make_broker(client),
         keyring=make_keyring(settings.credential_keys.get_secret_value()),
         ssl_context=make_ssl_context(settings.imap_ca_file),
         holder=f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}",
