@@ -14,8 +14,6 @@ from typing import Any
 import dramatiq
 import psycopg
 import pytest
-from dramatiq.middleware import Shutdown
-from dramatiq.threading import raise_thread_exception
 from worker.conftest import Accounts
 
 from postwire.errors import StoreUnavailable
@@ -24,7 +22,7 @@ from postwire.model import Account, Job, JobId, Reason
 from postwire.store import accounts, jobs, messages
 from postwire.store.pool import transaction
 from postwire_demo.processes import free_port
-from postwire_worker import actors
+from postwire_worker import actors, client
 from postwire_worker import sync as policy
 from postwire_worker.actors import declare, run
 from postwire_worker.runtime import Runtime
@@ -559,7 +557,6 @@ def test_what_nobody_foresaw_is_one_failed_attempt(
 def working(runtime: Runtime) -> Iterator[dramatiq.Worker]:
     """A worker as the process has it."""
     declare(runtime)
-    runtime.broker.emit_after("process_boot")
     worker = dramatiq.Worker(runtime.broker, worker_threads=2, worker_timeout=50)
     worker.start()
     try:
@@ -587,7 +584,7 @@ def test_a_run_that_takes_too_long_is_a_failed_attempt(
     runtime: Runtime, add_account: Accounts, user: MailUser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given a server that sends a byte now and then for ever, and little patience
-    monkeypatch.setattr(actors, "TIME_LIMIT", 300)
+    monkeypatch.setattr(client, "SYNC_LIMIT", 0.3)
 
     def drip(wire: Wire, _tag: str) -> None:
         while True:
@@ -601,31 +598,31 @@ def test_a_run_that_takes_too_long_is_a_failed_attempt(
         job_id = ask(runtime, account)
         enqueue(runtime.broker, job_id, "push")
 
-        # Then the run is broken off, and the job is tried again later
-        assert eventually(lambda: state_of(runtime, job_id) == "delayed", 15)
+        # Then its connection is cut, and the job is tried again later
+        assert eventually(lambda: client.cut_overdue() or state_of(runtime, job_id) == "delayed")
+        assert eventually(lambda: not runtime.runs)
     job = job_of(runtime, job_id)
     assert job is not None
-    assert (job.attempts, job.error) == (1, "The mail server is too slow.")
-    assert runtime.runs == set()
+    assert (job.attempts, job.error) == (1, "The mail server broke the connection off.")
 
 
-def test_a_run_that_is_shut_down_stays_held_until_the_process_lets_go(
-    runtime: Runtime, add_account: Accounts, user: MailUser
+def test_a_run_ends_with_its_batch_when_the_process_is_to_stop(
+    runtime: Runtime, add_account: Accounts, user: MailUser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Given a run in a thread that is told to end
-    with held_in_the_middle(runtime, add_account, user) as (_, job_id, thread, go_on):
-        assert thread.ident
-        threading.excepthook, before = lambda _: None, threading.excepthook
-        raise_thread_exception(thread.ident, Shutdown)
-        go_on.set()
-        thread.join(20)
-        threading.excepthook = before
+    # Given a process that is to stop, and a run with much to do
+    monkeypatch.setattr(policy, "BATCH", 2)
+    account = add_account.add(user)
+    user.append(*[letter(f"no. {n}") for n in range(5)])
+    runtime.stopping.set()
 
-    # Then its job is still held, under a name that the process knows
-    assert state_of(runtime, job_id) == "active"
-    (holder,) = runtime.runs
-    with transaction(runtime.pool) as connection:
-        assert [job.id for job in jobs.let_go(connection, holder)] == [job_id]
+    # When it runs
+    job_id = ask(runtime, account)
+    run(runtime, job_id)
+
+    # Then it stores one batch, and waits for another process with the rest
+    assert len(subjects(runtime, account)) == 2
+    assert state_of(runtime, job_id) == "waiting"
+    assert queued(runtime) == [job_id]
 
 
 def test_a_server_that_renumbers_at_each_look_is_given_up_after_three(

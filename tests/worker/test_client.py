@@ -6,6 +6,7 @@ import base64
 import logging
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +25,7 @@ from postwire.errors import (
 )
 from postwire.model import Account, Security
 from postwire_worker import client as module
-from postwire_worker.client import Client, log_in
+from postwire_worker.client import Client, cut_overdue, log_in
 from postwire_worker.imap import make_ssl_context
 from support.dovecot import Dovecot
 from support.fake_imap import FakeImap, Wire, capabilities, fake_imap, mailbox, server_context
@@ -419,6 +420,57 @@ def test_a_logout_that_is_not_answered_holds_nobody_up() -> None:
         # Then that took a moment
         assert time.monotonic() - started < 2
         assert server.heard("LOGOUT")
+
+
+@pytest.mark.parametrize("where", ["CAPABILITY", "LOGIN", "STARTTLS"])
+def test_a_server_that_drips_is_cut_when_its_time_is_over(
+    dovecot: Dovecot,
+    context: ssl.SSLContext,
+    monkeypatch: pytest.MonkeyPatch,
+    where: str,
+) -> None:
+    # Given a server that sends a byte now and then for ever, and little patience
+    monkeypatch.setattr(module, "LOGIN_LIMIT", 0.2)
+    presented = server_context(dovecot)
+
+    def drip(wire: Wire, tag: str) -> None:
+        if where == "STARTTLS":
+            wire.send(f"{tag} OK begin\r\n".encode())
+            wire.secure(presented)
+        while True:
+            wire.send(b"*")
+            time.sleep(0.01)
+
+    over = threading.Event()
+
+    def keep_the_time() -> None:
+        while not over.wait(0.05):
+            cut_overdue()
+
+    keeper = threading.Thread(target=keep_the_time)
+    keeper.start()
+
+    # When a login is tried
+    with fake_imap({**capabilities("IMAP4rev1", "STARTTLS"), where: drip}) as server:
+        error = refused(
+            server, security="starttls" if where == "STARTTLS" else "none", context=context
+        )
+    over.set()
+    keeper.join()
+
+    # Then it ends, and nothing is kept of it
+    assert isinstance(error, ConnectionLost)
+    assert not module._deadlines
+
+
+def test_a_connection_in_time_is_left_alone(dovecot: Dovecot, user: MailUser) -> None:
+    account = unsaved(dovecot.host, dovecot.port, username=user.name)
+    with logged_in(account, dovecot.password, make_ssl_context(None)) as client:
+        cut_overdue()
+        client.allow(None)
+        cut_overdue()
+        assert client.noop()
+    assert not module._deadlines
 
 
 def test_nothing_of_the_conversation_is_formatted_for_a_log(

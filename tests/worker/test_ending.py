@@ -11,16 +11,16 @@ import pytest
 
 #: Says that it is there, and then does what a process of ours does at its end.
 PROGRAM = """
-import threading, time
+import logging, queue, threading, time
 from postwire_worker import ending
 ending.LIMIT = {limit}
-stopping = threading.Event()
-ending.on_signal(stopping.set)
+stopping = queue.SimpleQueue()
+ending.on_signal(lambda: stopping.put(None))
 threading.Thread(target=lambda: time.sleep(60)).start()
 print("there", flush=True)
-stopping.wait(30)
+stopping.get(timeout=30)
 time.sleep({work})
-print("done")
+print("done", flush=True)
 ending.leave(0)
 """
 

@@ -6,8 +6,8 @@ One process and no forks, so that its metrics are its own and Kubernetes does th
 from __future__ import annotations
 
 import sys
-import threading
 from itertools import chain
+from queue import Empty, SimpleQueue
 
 import structlog
 from dramatiq import Worker
@@ -19,6 +19,7 @@ from postwire.settings import WorkerSettings, load
 from postwire.store import jobs, pool
 from postwire.store.pool import transaction
 from postwire_worker.actors import declare
+from postwire_worker.client import cut_overdue
 from postwire_worker.ending import leave, on_signal
 from postwire_worker.runtime import Runtime, make_runtime
 
@@ -39,11 +40,10 @@ def main() -> int:
     except SettingsError as error:
         sys.stderr.write(f"postwire sync-worker: {error}\n")
         return 2
-    stopping = threading.Event()
-    on_signal(stopping.set)
+    # Not an Event, whose lock the main thread may hold when the signal comes.
+    signals: SimpleQueue[None] = SimpleQueue()
+    on_signal(lambda: signals.put(None))
     declare(runtime)
-    # Without it nobody keeps the time that a job may take.
-    runtime.broker.emit_after("process_boot")
     worker = Worker(
         runtime.broker,
         queues=set(settings.worker_queues),
@@ -60,14 +60,24 @@ def main() -> int:
         ready={"database": lambda: pool.check(runtime.pool)},
     )
     structlog.get_logger().info("ready", ops_port=port, queues=settings.worker_queues)
-    while not stopping.wait(_HEARTBEAT):
+    while not _told_to_stop(signals):
+        cut_overdue()
         if runtime.runs:
             _hold(runtime)
+    runtime.stopping.set()
     worker.stop(timeout=_SHUTDOWN)
     if runtime.runs:
         _let_go(runtime)
     runtime.close()
     return 0
+
+
+def _told_to_stop(signals: SimpleQueue[None]) -> bool:
+    try:
+        signals.get(timeout=_HEARTBEAT)
+    except Empty:
+        return False
+    return True
 
 
 def _stopped_threads(worker: Worker) -> str | None:

@@ -15,12 +15,10 @@ from datetime import UTC, datetime
 
 import dramatiq
 import structlog
-from dramatiq.middleware import Shutdown, TimeLimitExceeded
 
 from postwire import events
 from postwire.errors import (
     AuthenticationFailed,
-    ConnectionLost,
     CredentialUnreadable,
     CursorMoved,
     NotFound,
@@ -41,9 +39,6 @@ from postwire_worker.sync import Committed, sync
 
 #: Seconds a run may take before it makes way for others; it goes on where it stopped.
 BUDGET = 20.0
-#: Milliseconds after which a run is broken off: a server that sends a byte now and then keeps
-#: within all timeouts.
-TIME_LIMIT = 10 * 60 * 1000
 #: Seconds before the second attempt; doubled before the third.
 BACKOFF = 5.0
 #: Seconds a server may make us wait at most.
@@ -66,20 +61,12 @@ class _Run:
 def declare(runtime: Runtime) -> None:
     """Make the actor known to the broker."""
 
-    @dramatiq.actor(
-        broker=runtime.broker,
-        queue_name=QUEUE,
-        actor_name=ACTOR,
-        time_limit=TIME_LIMIT,
-        notify_shutdown=True,
-    )
+    @dramatiq.actor(broker=runtime.broker, queue_name=QUEUE, actor_name=ACTOR)
     def sync_account(job_id: str) -> None:
-        # Neither is news with a traceback: the job's row stays, and is queued again.
         try:
             run(runtime, JobId(job_id))
-        except Shutdown:
-            log.info("a run was broken off, for this process ends", job=job_id)
         except StoreUnavailable as error:
+            # No news with a traceback: the job's row stays, and is queued again.
             log.warning("a run was broken off", job=job_id, error=str(error))
 
 
@@ -94,13 +81,8 @@ def run(runtime: Runtime, job_id: JobId) -> None:
     try:
         with structlog.contextvars.bound_contextvars(account=job.account_id, job=job.id):
             _measured(_Run(runtime, job, holder))
-    except Shutdown:
-        # Still held: the process lets go of it before it ends.
-        raise
-    except BaseException:
+    finally:
         runtime.runs.discard(holder)
-        raise
-    runtime.runs.discard(holder)
 
 
 def _measured(run: _Run) -> None:
@@ -129,9 +111,6 @@ def _attempt(run: _Run) -> str:  # noqa: PLR0911 - a table
     except TransientError as error:
         _put_off(run, account, error)
         return "transient"
-    except TimeLimitExceeded:
-        _put_off(run, account, ConnectionLost("The mail server is too slow."))
-        return "transient"
     except NotFound:
         return "account_gone"
     except PermanentError as error:
@@ -157,7 +136,7 @@ def _sync(run: _Run, account: Account) -> str:
         for committed in sync(session, runtime.pool, account):
             found += committed.stored.new
             _tell(run, account, committed)
-            if time.monotonic() > until:
+            if time.monotonic() > until or runtime.stopping.is_set():
                 more = True
                 break
     _finish(run, found=found, more=more)

@@ -9,6 +9,7 @@ import imaplib
 import re
 import socket
 import ssl
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -33,6 +34,10 @@ from postwire_worker import refusals
 CONNECT_TIMEOUT = 10.0
 #: Seconds between two bytes of an answer.
 READ_TIMEOUT = 30.0
+#: Seconds until we must be logged in, and until a sync must have ended: a server that sends a byte
+#: now and then keeps within all timeouts.
+LOGIN_LIMIT = 60.0
+SYNC_LIMIT = 10 * 60.0
 #: Seconds a server may take to say good-bye; nobody needs to hear it.
 LOGOUT_TIMEOUT = 2.0
 #: Bytes of a literal that are kept; more than is ever asked for at once.
@@ -77,6 +82,16 @@ class _Bounded(imaplib.IMAP4):
     _literals = 0
     _lines = 0
 
+    def open(self, *args: Any, **options: Any) -> None:
+        """Connect; from now on the time is kept."""
+        super().open(*args, **options)
+        _deadlines[self] = time.monotonic() + LOGIN_LIMIT
+
+    def shutdown(self) -> None:
+        """Close the connection."""
+        _deadlines.pop(self, None)
+        super().shutdown()
+
     def _command(self, name: str, *args: Any) -> Any:
         self._literals = self._lines = 0
         return super()._command(name, *args)  # type: ignore[misc]
@@ -114,6 +129,23 @@ class _Bounded(imaplib.IMAP4):
         if left or size > _SKIPPED:
             raise imaplib.IMAP4.abort("a literal without an end")
         return b""
+
+
+#: When each connection must have come to its end, by the monotonic clock.
+_deadlines: dict[_Bounded, float] = {}
+
+
+def cut_overdue() -> None:
+    """End the connections whose time is over; whoever waits for one of them sees it end.
+
+    To be called every few seconds, from a thread that waits for none of them.
+    """
+    now = time.monotonic()
+    for imap, until in list(_deadlines.items()):
+        if until < now:
+            # Not SSLSocket's, nor imaplib's: they would wait for the one who reads.
+            with suppress(OSError):
+                socket.socket.shutdown(imap.sock, socket.SHUT_RDWR)
 
 
 class _Plain(_Bounded, IMAP4WithTimeout):  # type: ignore[misc]
@@ -166,6 +198,13 @@ class Client(IMAPClient):  # type: ignore[misc]
             if isinstance(error.__context__, imaplib.IMAP4.abort):
                 raise error.__context__ from None
             raise
+
+    def allow(self, seconds: float | None) -> None:
+        """Let the connection last for so long from now; None: for ever."""
+        if seconds is None:
+            _deadlines.pop(self._imap, None)
+        else:
+            _deadlines[self._imap] = time.monotonic() + seconds
 
     def hang_up(self) -> None:
         """Close the connection without a word."""

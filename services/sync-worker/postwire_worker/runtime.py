@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import ssl
+import threading
 import uuid
 from dataclasses import dataclass, field
 
@@ -26,7 +27,7 @@ class Runtime:
     """Pool, broker and keys; `holder` names this process in rows it holds.
 
     `runs` are the names under which its runs hold their jobs, each for itself: what has ended in
-    whatever way is held no longer, and is swept up.
+    whatever way is held no longer, and is swept up. Once it is `stopping`, runs end with a batch.
     """
 
     pool: Pool
@@ -36,6 +37,7 @@ class Runtime:
     ssl_context: ssl.SSLContext
     holder: str
     runs: set[str] = field(default_factory=set)
+    stopping: threading.Event = field(default_factory=threading.Event)
 
     def password(self, account: Account) -> str:
         """The account's password.

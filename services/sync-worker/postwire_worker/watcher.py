@@ -20,6 +20,7 @@ from postwire.settings import WatcherSettings, load
 from postwire.store import leases
 from postwire.store.pool import check, transaction
 from postwire_worker import clock
+from postwire_worker.client import cut_overdue
 from postwire_worker.ending import leave, on_signal
 from postwire_worker.loop import Loop
 from postwire_worker.runtime import Runtime, make_runtime
@@ -56,6 +57,7 @@ class Watcher:
             (1.0, lambda: clock.ask_due(self._runtime)),
             (5.0, lambda: clock.sweep(self._runtime)),
             (5.0, lambda: clock.measure(self._runtime)),
+            (5.0, cut_overdue),
         ):
             self.loop.repeat(self._desk.clerks, every, work)
         self.loop.run()
