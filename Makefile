@@ -57,8 +57,9 @@ test-tools:
 	@tests/install-tools
 
 .PHONY: bench
-bench: web test-tools ## Measure one new email on its way from the mail server to the browser
+bench: web test-tools ## Measure one new email on its way to the browser, and what syncs cost
 	PYTHONPATH=tests $(BIN)/python bench/new_email.py
+	PYTHONPATH=tests $(BIN)/python bench/round_trips.py
 
 .PHONY: fmt
 fmt: setup ## Format the Python code

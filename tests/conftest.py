@@ -87,6 +87,17 @@ def dovecot() -> Iterator[Dovecot]:
 
 
 @pytest.fixture(scope="session")
+def elder_dovecot() -> Iterator[Dovecot]:
+    """An own Dovecot that announces nothing that a sync could make use of."""
+    binary = _installed("dovecot", "/usr/sbin/dovecot", package="dovecot-imapd")
+    with TemporaryDirectory(prefix="postwire-dovecot-") as folder:
+        with run_dovecot(
+            binary, Path(folder), "imap_capability = IMAP4rev1 MOVE UIDPLUS UNSELECT"
+        ) as server:
+            yield server
+
+
+@pytest.fixture(scope="session")
 def chromium() -> str:
     """Path of a Chromium for the tests of the page."""
     return _installed("chromium", "chromium-browser", "google-chrome", package="chromium")

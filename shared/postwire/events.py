@@ -35,7 +35,8 @@ class Event(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_
 
     `count` is how many messages are new; `timestamp` when the change was committed;
     `received_at` when the server received the newest of them. `revision` is the account's after
-    the change, and `epoch` changes when history was rebuilt.
+    the change, and `epoch` changes when history was rebuilt. Of a backfill, `done` of `total`
+    messages are stored, `rate` so many a second; what is left takes about `left` seconds.
     """
 
     account_id: str
@@ -51,6 +52,8 @@ class Event(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_
     state_reason: str | None = None
     done: int | None = None
     total: int | None = None
+    rate: float | None = None
+    left: float | None = None
     error: str | None = None
 
 
@@ -69,6 +72,26 @@ def of_batch(account: Account, stored: Stored, kind: Type, *, announce: bool) ->
         epoch=stored.epoch,
         revision=stored.revision,
         received_at=stored.received_at if announce else None,
+    )
+
+
+def of_progress(
+    account: Account, stored: Stored, *, done: int, total: int, rate: float, left: float | None
+) -> Event:
+    """What to tell of how far a backfill is; it is no change of its own."""
+    return Event(
+        account_id=account.id,
+        user_id=account.user_id,
+        email_address=account.address,
+        count=0,
+        timestamp=stored.stored_at,
+        type="progress",
+        epoch=stored.epoch,
+        revision=stored.revision,
+        done=done,
+        total=total,
+        rate=rate,
+        left=left,
     )
 
 

@@ -15,6 +15,11 @@ MESSAGES_SYNCED = Counter(
 MESSAGES_SET_ASIDE = Counter(
     "postwire_messages_set_aside", "Messages that could not be served or read, kept with the error."
 )
+UIDVALIDITY_CHANGES = Counter(
+    "postwire_uidvalidity_changes",
+    "Mailboxes that the server has numbered anew, by the direction of UIDVALIDITY.",
+    ["direction"],
+)
 SYNC_SECONDS = Histogram(
     "postwire_sync_seconds", "Duration of one sync of one account.", ["outcome"], buckets=_SYNC
 )

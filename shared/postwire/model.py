@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Literal, NewType
 
 AccountId = NewType("AccountId", str)
@@ -46,6 +46,8 @@ class Account:
     epoch: int
     revision: int
     created_at: datetime
+    #: Names, special uses and "*", as the user set them; None means INBOX and Sent.
+    mailboxes: list[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,23 @@ class Mailbox:
     special_use: str | None
     cursor: Cursor | None
     checked_at: datetime | None
+    #: MAILBOXID, which outlives a rename (RFC 8474).
+    object_id: str | None = None
+    #: Flags are stored up to here (RFC 7162); None: all have to be compared.
+    highestmodseq: int | None = None
+    #: Messages on the server, by the last comparison and what was found since; None: unknown.
+    messages: int | None = None
+    #: Where the server has no modseq: messages not seen, and when all flags were compared.
+    unseen: int | None = None
+    flags_at: datetime | None = None
+    #: The first day the backfill reaches back to; None: there is no end.
+    window_start: date | None = None
+    #: Changes of UIDVALIDITY in a row; some message may lie nowhere since the last.
+    resets: int = 0
+    homeless: bool = False
+    #: Since when it is left alone, and why, in words.
+    parked_at: datetime | None = None
+    problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +161,15 @@ class Incoming:
 
 
 @dataclass(frozen=True, slots=True)
+class Flagged:
+    """The flags a message has now (RFC 3501 §2.3.2), and the modseq where the server has one."""
+
+    uid: int
+    flags: tuple[str, ...]
+    modseq: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class SetAside:
     """A message that could not be served or read: where it is, and why, in words."""
 
@@ -158,6 +186,8 @@ class Batch:
     after: Cursor
     incoming: tuple[Incoming, ...] = ()
     set_aside: tuple[SetAside, ...] = ()
+    #: UIDs above the cursor that the server was seen to have, stored or not.
+    arrived: int = 0
 
 
 @dataclass(frozen=True, slots=True)

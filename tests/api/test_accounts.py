@@ -66,8 +66,8 @@ def test_an_account_whose_login_succeeds_is_added_and_active(
     assert answer.status_code == 201
     assert "correct horse" not in answer.text
     assert list(body) == [
-        *("id", "address", "host", "port", "security", "username", "windowDays", "state"),
-        *("stateReason", "stateSince", "syncEvery", "lastSyncedAt", "epoch", "revision"),
+        *("id", "address", "host", "port", "security", "username", "windowDays", "mailboxes"),
+        *("state", "stateReason", "stateSince", "syncEvery", "lastSyncedAt", "epoch", "revision"),
         *("unread", "createdAt"),
     ]
     assert body["state"] == "active"

@@ -30,7 +30,7 @@ def test_mailboxes_are_listed_with_what_is_stored_of_them(ann: Client, store: Po
         ("Archive", 0, 0),
     ]
     assert set(listed[0]) == {
-        *("id", "name", "delimiter", "specialUse", "messages", "unread", "checkedAt")
+        *("id", "name", "delimiter", "specialUse", "messages", "unread", "checkedAt", "problem")
     }
     assert datetime.fromisoformat(listed[0]["checkedAt"]).tzinfo is not None
 

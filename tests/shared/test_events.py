@@ -13,6 +13,7 @@ from prometheus_client import REGISTRY
 
 from postwire import events
 from postwire.errors import BadEvent
+from postwire.model import Account, AccountId, Stored
 
 EVENT = events.Event(
     account_id="a1",
@@ -29,6 +30,29 @@ EVENT = events.Event(
 
 def _counted(name: str, **labels: str) -> float:
     return REGISTRY.get_sample_value(name, labels) or 0.0
+
+
+def _account() -> Account:
+    return Account(
+        id=AccountId("a1"),
+        user_id="u1",
+        address="joe@example.com",
+        host="imap.example.com",
+        port=993,
+        security="tls",
+        username="joe",
+        credential=b"",
+        window_days=None,
+        state="active",
+        state_reason=None,
+        state_since=EVENT.timestamp,
+        sync_every=None,
+        next_sync_at=EVENT.timestamp,
+        last_synced_at=None,
+        epoch=1,
+        revision=6,
+        created_at=EVENT.timestamp,
+    )
 
 
 def _encoded(**changes: Any) -> bytes:
@@ -56,6 +80,18 @@ def test_what_was_encoded_is_decoded() -> None:
 
     assert events.decode(events.encode(EVENT)) == EVENT
     assert events.decode(events.encode(full)) == full
+
+
+def test_progress_says_how_far_it_is_and_counts_as_no_arrival() -> None:
+    # Given a backfill of which a third is stored
+    account = _account()
+    stored = Stored(1, 7, new=9, inbound=9, received_at=None, stored_at=EVENT.timestamp)
+    # When that is told
+    event = events.of_progress(account, stored, done=10, total=30, rate=5.0, left=4.0)
+    # Then it is read as it was meant
+    told = json.loads(events.encode(events.decode(events.encode(event))))
+    assert (told["type"], told["count"], told["revision"]) == ("progress", 0, 7)
+    assert (told["done"], told["total"], told["rate"], told["left"]) == (10, 30, 5.0, 4.0)
 
 
 def test_a_moment_of_another_zone_is_the_same_moment() -> None:

@@ -48,14 +48,14 @@ class Dovecot:
 
 
 @contextmanager
-def dovecot(binary: str, folder: Path) -> Iterator[Dovecot]:
+def dovecot(binary: str, folder: Path, settings: str = "") -> Iterator[Dovecot]:
     """Run Dovecot 2.3 with all its data in `folder`, which must be empty."""
     if os.geteuid() == 0:
         nobody = pwd.getpwnam("nobody")
         os.chown(folder, nobody.pw_uid, nobody.pw_gid)
     _write_certificate(folder)
     server = Dovecot(free_port(), free_port(), secrets.token_urlsafe(), folder / "server.pem")
-    _write_settings(server, folder)
+    _write_settings(server, folder, settings)
     log = folder / "dovecot.log"
     command = [*as_owner_of(folder), binary, "-F", "-c", str(folder / "dovecot.conf")]
     process = spawn(command, log, at_our_death=signal.SIGINT)
@@ -66,7 +66,7 @@ def dovecot(binary: str, folder: Path) -> Iterator[Dovecot]:
         stop(process, signal.SIGTERM, seconds=5)
 
 
-def _write_settings(server: Dovecot, folder: Path) -> None:
+def _write_settings(server: Dovecot, folder: Path, further: str) -> None:
     owner = folder.stat()
     values = {
         "FOLDER": str(folder),
@@ -81,7 +81,7 @@ def _write_settings(server: Dovecot, folder: Path) -> None:
     text = TEMPLATE.read_text()
     for name, value in values.items():
         text = text.replace(f"@{name}@", value)
-    (folder / "dovecot.conf").write_text(text)
+    (folder / "dovecot.conf").write_text(f"{text}\n{further}\n")
 
 
 def _write_certificate(folder: Path) -> None:

@@ -135,6 +135,8 @@ def test_select_says_where_the_mailbox_stands(session: Session, user: MailUser) 
     state = session.select("INBOX")
     assert state.uidnext == 3
     assert state.uidvalidity > 0
+    assert state.messages == 2
+    assert state.highestmodseq
     assert session.status("INBOX") == state
 
 
@@ -300,7 +302,7 @@ def test_an_answer_that_makes_no_sense_is_unservable_and_the_session_goes_on(
 
         # Then it is the message's fault, and the next command is understood
         assert raised.value.busy is None
-        assert session.select("INBOX") == State(1, 1)
+        assert session.select("INBOX") == State(1, 1, messages=0)
 
 
 @pytest.mark.parametrize(
@@ -380,7 +382,7 @@ def test_a_literal_that_is_too_long_is_read_past_and_not_kept() -> None:
 
         # Then memory has not grown by as much, and the session goes on
         assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100 * 1024
-        assert session.select("INBOX") == State(1, 1)
+        assert session.select("INBOX") == State(1, 1, messages=0)
 
 
 def test_an_answer_without_an_end_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,10 +11,13 @@ from postwire.errors import CursorMoved
 from postwire.model import Account, Message
 from postwire.store import mailboxes, messages
 from postwire.store.pool import transaction
+from postwire_worker import listing
 from postwire_worker import sync as policy
 from postwire_worker.imap import connect
+from postwire_worker.listing import Committed
+from postwire_worker.pace import Pace
 from postwire_worker.runtime import Runtime
-from postwire_worker.sync import Committed, sync
+from postwire_worker.sync import sync
 from support.mailbox import MailUser, letter
 
 
@@ -103,6 +106,7 @@ def test_many_messages_come_in_batches_and_each_is_one_revision(
 ) -> None:
     # Given batches of three, and eight messages
     monkeypatch.setattr(policy, "BATCH", 3)
+    monkeypatch.setattr(Pace, "of", lambda _, full: full)
     account = add_account.add(user)
     user.append(*[letter(f"no. {n}") for n in range(8)])
 
@@ -125,6 +129,7 @@ def test_a_sync_that_is_broken_off_goes_on_where_it_stopped(
 ) -> None:
     # Given a first sync that ends after its first batch
     monkeypatch.setattr(policy, "BATCH", 2)
+    monkeypatch.setattr(Pace, "of", lambda _, full: full)
     account = add_account.add(user)
     user.append(*[letter(f"no. {n}") for n in range(5)])
     with connect(account, runtime.password(account), runtime.ssl_context, "sync") as session:
@@ -152,11 +157,10 @@ def test_the_loser_of_a_race_leaves_nothing_behind(
     user.append(letter("raced"))
     password = runtime.password(account)
     with connect(account, password, runtime.ssl_context, "sync") as session:
-        with transaction(runtime.pool) as connection:
-            inbox = mailboxes.keep(connection, account.id, "INBOX", "/", None)
-        assert inbox.cursor is not None
-        state = session.select("INBOX")
-        slower = policy._forward(session, runtime.pool, inbox, state)
+        slower_run = listing.Run(session, runtime.pool, account)
+        assert list(listing.look(slower_run)) == []
+        (inbox,) = listing.changed(slower_run)
+        slower = policy._forward(slower_run, inbox, session.select("INBOX"))
 
         # When one commits first
         run(runtime, account)
@@ -255,22 +259,6 @@ def test_a_message_in_two_mailboxes_is_one_message(
     # Then it is one message in two mailboxes
     (message,) = stored(runtime, account)
     assert set(message.mailboxes) == {"INBOX", "Sent"}
-
-
-def test_a_sent_mailbox_without_special_use_is_known_by_its_name() -> None:
-    # Given a listing as a server without RFC 6154 gives it
-    listed = [
-        policy.Listed("INBOX", ".", frozenset()),
-        policy.Listed("INBOX.Drafts", ".", frozenset()),
-        policy.Listed("INBOX.Sent", ".", frozenset()),
-    ]
-
-    # When the Sent mailbox is looked for
-    found = policy._find_sent(listed)
-
-    # Then it is found
-    assert found is not None
-    assert found.name == "INBOX.Sent"
 
 
 def test_a_mailbox_that_one_search_cannot_list_is_searched_in_ranges(

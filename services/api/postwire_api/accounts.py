@@ -69,6 +69,7 @@ def _add(store: Pool, keyring: Keyring, user: str, data: NewAccount) -> tuple[mo
             username=data.username or data.address,
             credential=keyring.seal(id_, data.password),
             window_days=data.window_days,
+            mailboxes=data.mailboxes,
         )
         return account, jobs.ask(connection, id_, user, "manual")
 

@@ -26,6 +26,7 @@ from postwire_api import (
     page,
     problems,
     realtime,
+    scope,
     sync,
 )
 from postwire_api.pulse import Pulse
@@ -82,6 +83,7 @@ def _api(settings: ApiSettings) -> Router:
             accounts.pause_account,
             accounts.resume_account,
             accounts.change_credential,
+            scope.change_scope,
             mailboxes.list_mailboxes,
             messages.list_messages,
             messages.read_message,
@@ -103,7 +105,7 @@ def _cors(settings: ApiSettings) -> CORSConfig | None:
         return None
     return CORSConfig(
         allow_origins=settings.cors_origins,
-        allow_methods=["GET", "POST", "PUT", "DELETE"],
+        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
         allow_headers=["Authorization", "Content-Type"],
     )
 

@@ -21,6 +21,17 @@ _ADDRESS = re.compile(r"[^@\s\x00-\x1f\x7f]{1,64}@[^@\s\x00-\x1f\x7f]{1,255}")
 #: What a line of IMAP cannot hold (RFC 3501 §9, TEXT-CHAR).
 _UNSENDABLE = re.compile(r"[\x00\r\n]")
 
+#: What RFC 3501 §5.1.3 and common sense leave of a mailbox's name; also a special use, or "*".
+_Term = Annotated[str, Meta(min_length=1, max_length=500)]
+Terms = Annotated[
+    list[_Term],
+    Meta(
+        max_length=200,
+        description='Names, special uses like "\\\\Archive" (RFC 6154), or "*" for all.',
+    ),
+]
+WindowDays = Annotated[int, Meta(ge=1, le=36_500, description="In days.")]
+
 SyncEvery = Annotated[int, Meta(ge=10, le=86_400, description="Seconds between two syncs.")]
 
 
@@ -44,7 +55,9 @@ class NewAccount(_In, kw_only=True):
     #: Left away, it is the address.
     username: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
     #: How far back mail is fetched; null fetches all.
-    window_days: Annotated[int, Meta(ge=1, le=36_500, description="In days.")] | None = 30
+    window_days: WindowDays | None = 30
+    #: Which mailboxes are synced; null stands for INBOX and Sent.
+    mailboxes: Terms | None = None
 
     def __post_init__(self) -> None:
         """Check what a pattern could not say in words."""
@@ -55,6 +68,19 @@ class NewAccount(_In, kw_only=True):
         if _UNSENDABLE.search(self.username or ""):
             raise ValueError("username: it may not hold line breaks or NUL")
         _check_password(self.password)
+        _check_terms(self.mailboxes)
+
+
+class Scope(_In, kw_only=True):
+    """What of an account is synced; what is left away stays as it is."""
+
+    mailboxes: Terms | msgspec.UnsetType | None = msgspec.UNSET
+    window_days: WindowDays | msgspec.UnsetType | None = msgspec.UNSET
+
+    def __post_init__(self) -> None:
+        """Check what a pattern could not say in words."""
+        if self.mailboxes is not msgspec.UNSET:
+            _check_terms(self.mailboxes)
 
 
 class NewCredential(_In, kw_only=True):
@@ -65,6 +91,16 @@ class NewCredential(_In, kw_only=True):
     def __post_init__(self) -> None:
         """Check what a pattern could not say in words."""
         _check_password(self.password)
+
+
+def _check_terms(terms: list[str] | None) -> None:
+    # PostgreSQL keeps no NUL and no half of a surrogate pair, and no mailbox has such a name.
+    if terms and any(_UNSENDABLE.search(term) or not _is_text(term) for term in terms):
+        raise ValueError("mailboxes: names may not hold line breaks or NUL")
+
+
+def _is_text(term: str) -> bool:
+    return not any("\ud800" <= letter <= "\udfff" for letter in term)
 
 
 def _is_host(host: str) -> bool:
@@ -103,6 +139,7 @@ class Account(_Out, kw_only=True):
     security: Security
     username: str
     window_days: int | None
+    mailboxes: list[str] | None
     state: AccountState
     state_reason: str | None
     state_since: datetime
@@ -124,6 +161,7 @@ class Account(_Out, kw_only=True):
             security=account.security,
             username=account.username,
             window_days=account.window_days,
+            mailboxes=account.mailboxes,
             state=account.state,
             state_reason=account.state_reason,
             state_since=account.state_since,
@@ -152,6 +190,8 @@ class Mailbox(_Out, kw_only=True):
     messages: int
     unread: int
     checked_at: datetime | None
+    #: Why it is left alone for a day, in words.
+    problem: str | None
 
     @classmethod
     def of(cls, counted: mailboxes.Counted) -> Mailbox:
@@ -164,6 +204,7 @@ class Mailbox(_Out, kw_only=True):
             messages=counted.messages,
             unread=counted.unread,
             checked_at=counted.checked_at,
+            problem=counted.mailbox.problem,
         )
 
 

@@ -34,8 +34,9 @@ from postwire.model import Account, Job, JobId, JobState
 from postwire.store import accounts, jobs, mailboxes
 from postwire.store.pool import transaction
 from postwire_worker.imap import connect
+from postwire_worker.listing import Committed
 from postwire_worker.runtime import Runtime
-from postwire_worker.sync import Committed, sync
+from postwire_worker.sync import sync
 
 #: Seconds a run may take before it makes way for others; it goes on where it stopped.
 BUDGET = 20.0
@@ -130,23 +131,35 @@ def _sync(run: _Run, account: Account) -> str:
         raise PermanentError(account.state_reason or "The account is paused.")
     runtime = run.runtime
     until = time.monotonic() + BUDGET
-    found, more = 0, False
+    found, more, changed = 0, False, False
     with connect(account, runtime.password(account), runtime.ssl_context, "sync") as session:
         runtime.move(account, "active")
         for committed in sync(session, runtime.pool, account):
-            found += committed.stored.new
+            found, changed = found + committed.stored.new, True
             _tell(run, account, committed)
             if time.monotonic() > until or runtime.stopping.is_set():
                 more = True
                 break
     _finish(run, found=found, more=more)
-    return "found" if found else "unchanged"
+    if found:
+        return "found"
+    return "changed" if changed else "unchanged"
 
 
 def _tell(run: _Run, account: Account, committed: Committed) -> None:
     arrived = committed.kind == "new"
     event = events.of_batch(account, committed.stored, _type(run.job, committed), announce=arrived)
     events.publish(run.runtime.redis, event)
+    if one := committed.progress:
+        told = events.of_progress(
+            account,
+            committed.stored,
+            done=one.done,
+            total=one.total,
+            rate=one.rate,
+            left=one.left,
+        )
+        events.publish(run.runtime.redis, told)
     outbound = committed.stored.new - committed.stored.inbound
     MESSAGES_SYNCED.labels(direction="inbound").inc(committed.stored.inbound)
     MESSAGES_SYNCED.labels(direction="outbound").inc(outbound)
@@ -161,8 +174,8 @@ def _tell(run: _Run, account: Account, committed: Committed) -> None:
 
 
 def _type(job: Job, committed: Committed) -> events.Type:
-    if committed.kind == "reset":
-        return "reset"
+    if committed.kind in ("reset", "flags", "expunged"):
+        return committed.kind
     return "push" if job.reason == "push" else "sync"
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias
 
+from postwire.model import Flagged
 from postwire_worker.text import moment, text_of, whole_number
 
 #: RFC 3501 §9: UIDs and UIDVALIDITY are non-zero 32-bit numbers.
@@ -16,6 +17,17 @@ LAST_UID = 2**32 - 1
 _FLAGS = 100
 _FLAG = 200
 _PARTIAL = re.compile(rb"<\d+>$")
+#: RFC 7162 §7: a modseq has 63 bits.
+_LAST_MODSEQ = 2**63 - 1
+#: An answer to FETCH (FLAGS) as most servers give it; others are left to the parser.
+_FLAGGED = re.compile(
+    rb"\d{1,10} \((?:UID (\d{1,10}) )?(?:MODSEQ \((\d{1,19})\) )?FLAGS \(([^()\"{]*)\)"
+    rb"(?: UID (\d{1,10}))?(?: MODSEQ \((\d{1,19})\))?\)"
+)
+#: One term of a sequence set (RFC 3501 §9), as ESEARCH gives it.
+_TERM = re.compile(rb"(\d{1,10})(?::(\d{1,10}))?")
+#: This session's own business, and gone with it (RFC 3501 §2.3.2).
+_RECENT = "\\recent"
 
 #: The data items of one message, by name in upper case.
 Items: TypeAlias = dict[bytes, Any]
@@ -28,6 +40,8 @@ class Listed:
     name: str
     delimiter: str | None
     attributes: frozenset[str]
+    #: What LIST said of it by the way (RFC 5819).
+    state: State | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +50,13 @@ class State:
 
     uidvalidity: int
     uidnext: int
+    #: How many there are (EXISTS, MESSAGES), and how many of them were not seen.
+    messages: int | None = None
+    unseen: int | None = None
+    #: RFC 7162; None where the mailbox has no modseqs.
+    highestmodseq: int | None = None
+    #: MAILBOXID (RFC 8474).
+    object_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +72,16 @@ class Structure:
     bodystructure: Any
 
 
-def listed(folders: Sequence[tuple[Any, Any, Any]]) -> list[Listed]:
+def listed(
+    folders: Sequence[tuple[Any, Any, Any]], states: Mapping[str, State] | None = None
+) -> list[Listed]:
     """The mailboxes that can be selected, of those whose names can be kept."""
     mailboxes = [
         Listed(
             str(name),
             text_of(delimiter) if delimiter else None,
             frozenset(text_of(attribute).lower() for attribute in attributes),
+            (states or {}).get(str(name)),
         )
         for attributes, delimiter, name in folders
         # Modified UTF-7 can say NUL and halves of surrogates; there is no telling them back.
@@ -73,7 +97,68 @@ def state(answer: Mapping[bytes, Any]) -> State | None:
         return None
     if not 0 < uidvalidity <= LAST_UID or not 0 < uidnext <= LAST_UID + 1:
         return None
-    return State(uidvalidity, uidnext)
+    return State(
+        uidvalidity,
+        uidnext,
+        messages=_number(answer.get(b"MESSAGES", answer.get(b"EXISTS")), LAST_UID),
+        unseen=_number(answer.get(b"UNSEEN"), LAST_UID),
+        # 0 stands for "none" in STATUS (RFC 7162 §3.1.7).
+        highestmodseq=_number(answer.get(b"HIGHESTMODSEQ"), _LAST_MODSEQ) or None,
+        object_id=_object_id(answer.get(b"MAILBOXID")),
+    )
+
+
+def _number(value: object, last: int) -> int | None:
+    return value if isinstance(value, int) and 0 <= value <= last else None
+
+
+def _object_id(value: object) -> str | None:
+    # RFC 8474 §4: in parentheses, and of at most 255 characters.
+    names = _list(value)
+    return text_of(names[0])[:255] if names and isinstance(names[0], bytes) else None
+
+
+def flagged(answers: Sequence[Any], parse: Callable[[list[Any]], Sequence[Any]]) -> list[Flagged]:
+    """UID and flags of each message that FETCH (FLAGS) answers name; `parse` reads the odd ones.
+
+    Raises:
+        ValueError: they are no FETCH answers.
+    """
+    found: list[Flagged] = []
+    odd: list[Any] = []
+    for answer in answers:
+        match = _FLAGGED.fullmatch(answer) if isinstance(answer, bytes) else None
+        uid = match and (match[1] or match[4])
+        if match and uid:
+            modseq = match[2] or match[5]
+            flags = flag_names(match[3].split())
+            found.append(Flagged(int(uid), flags, int(modseq) if modseq else None))
+        else:
+            odd.append(answer)
+    if odd:
+        found += [_flagged(items) for items in _items(parse(odd)) if _tells_flags(items)]
+    return [one for one in found if 0 < one.uid <= LAST_UID and (one.modseq or 0) <= _LAST_MODSEQ]
+
+
+def _tells_flags(items: Items) -> bool:
+    return isinstance(items.get(b"UID"), int) and isinstance(items.get(b"FLAGS"), tuple)
+
+
+def _flagged(items: Items) -> Flagged:
+    return Flagged(items[b"UID"], flag_names(items[b"FLAGS"]), _modseq(items))
+
+
+def flag_names(flags: Sequence[Any]) -> tuple[str, ...]:
+    """The flags that are kept, each once and in one order, whatever the server's is."""
+    named = {text_of(one)[:_FLAG] for one in flags[:_FLAGS]}
+    return tuple(sorted(one for one in named if one.lower() != _RECENT))
+
+
+def sequence_set(text: bytes) -> list[tuple[int, int]]:
+    """The ranges of a sequence set, lowest first; nothing is expanded, for one may be huge."""
+    terms = (_TERM.fullmatch(term) for term in text.split(b","))
+    ranges = [(int(term[1]), int(term[2] or term[1])) for term in terms if term]
+    return sorted((min(one), max(one)) for one in ranges)
 
 
 def by_uid(parsed: Sequence[Any], wanted: Collection[int]) -> dict[int, Items]:
@@ -86,14 +171,18 @@ def by_uid(parsed: Sequence[Any], wanted: Collection[int]) -> dict[int, Items]:
         ValueError: they are no FETCH answers.
     """
     found: dict[int, Items] = {}
-    for answer in parsed[1::2]:
-        if not isinstance(answer, tuple) or len(answer) % 2:
-            raise ValueError("not a list of pairs")
-        items = {_name(name): value for name, value in zip(answer[::2], answer[1::2], strict=True)}
+    for items in _items(parsed):
         uid = items.get(b"UID")
         if isinstance(uid, int) and uid in wanted:
             found.setdefault(uid, {}).update(items)
     return found
+
+
+def _items(parsed: Sequence[Any]) -> Iterator[Items]:
+    for answer in parsed[1::2]:
+        if not isinstance(answer, tuple) or len(answer) % 2:
+            raise ValueError("not a list of pairs")
+        yield {_name(name): value for name, value in zip(answer[::2], answer[1::2], strict=True)}
 
 
 def complete(items: Items) -> bool:
@@ -103,17 +192,21 @@ def complete(items: Items) -> bool:
 
 def structure(uid: int, items: Items) -> Structure:
     """A message that was described."""
-    flags, modseq = _list(items.get(b"FLAGS")), _list(items.get(b"MODSEQ"))
     header, received = _header(items), items.get(b"INTERNALDATE")
     return Structure(
         uid=uid,
-        flags=tuple(text_of(one)[:_FLAG] for one in flags[:_FLAGS]),
-        modseq=whole_number(modseq[0]) or None if modseq else None,
+        flags=flag_names(_list(items.get(b"FLAGS"))),
+        modseq=_modseq(items),
         internaldate=moment(text_of(received)) if received else None,
         size=whole_number(items[b"RFC822.SIZE"]),
         header=header if isinstance(header, bytes) else b"",
         bodystructure=items.get(b"BODYSTRUCTURE"),
     )
+
+
+def _modseq(items: Items) -> int | None:
+    modseq = _list(items.get(b"MODSEQ"))
+    return whole_number(modseq[0]) or None if modseq else None
 
 
 def sections(items: Items) -> dict[str, bytes]:

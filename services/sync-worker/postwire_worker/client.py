@@ -10,13 +10,17 @@ import re
 import socket
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import date
 from typing import Any
 
 from imapclient import IMAPClient, SocketTimeout
+from imapclient.datetime_util import format_criteria_date
 from imapclient.exceptions import CapabilityError, LoginError
 from imapclient.imap4 import IMAP4WithTimeout
+from imapclient.imap_utf7 import decode as decode_utf7
+from imapclient.response_parser import parse_response
 from imapclient.tls import IMAP4_TLS
 
 from postwire.errors import (
@@ -53,6 +57,8 @@ _TAIL = 64
 #: Stands for a FETCH answer that was too long, and which no parser takes for one.
 _UNREADABLE = b"* 0 FETCH NIL "
 
+#: RFC 4731 §3.1, of an answer to SEARCH RETURN (ALL).
+_ALL = re.compile(rb"\bALL ([\d:,]+)", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 #: RFC 3501 §9: what an astring may hold without quotes.
 _ASTRING = re.compile(r"[^\x00-\x20\x7f(){%*\"\\\u0080-\U0010ffff]+")
@@ -95,6 +101,14 @@ class _Bounded(imaplib.IMAP4):
     def _command(self, name: str, *args: Any) -> Any:
         self._literals = self._lines = 0
         return super()._command(name, *args)  # type: ignore[misc]
+
+    def _get_capabilities(self) -> None:
+        """Ask for the capabilities, unless the greeting has named them (RFC 3501 §7.1)."""
+        said = self.untagged_responses.pop("CAPABILITY", None)
+        if said and isinstance(said[-1], bytes):
+            self.capabilities = tuple(str(said[-1], "ascii", "replace").upper().split())
+        else:
+            super()._get_capabilities()  # type: ignore[misc]
 
     def readline(self) -> bytes:
         """The next line, or what stands for one that is too long."""
@@ -206,6 +220,62 @@ class Client(IMAPClient):  # type: ignore[misc]
         else:
             _deadlines[self._imap] = time.monotonic() + seconds
 
+    def list_status(
+        self, items: Sequence[str]
+    ) -> tuple[list[tuple[Any, Any, Any]], dict[str, dict[bytes, Any]]]:
+        """All mailboxes, as `list_folders` has them, and the status items of each (RFC 5819)."""
+        wanted = f"STATUS ({' '.join(items)})"
+        if self.has_capability("SPECIAL-USE"):
+            wanted = f"SPECIAL-USE {wanted}"
+        self._imap.untagged_responses.pop("STATUS", None)
+        said = self._answered("LIST", "LIST", '""', '"*"', f"RETURN ({wanted})")
+        states = parse_response(self._imap.untagged_responses.pop("STATUS", []))
+        if len(states) % 2:
+            raise ValueError("not a list of pairs")
+        by_name = {
+            self._name_of(name): _pairs(items)
+            for name, items in zip(states[::2], states[1::2], strict=True)
+        }
+        return self._proc_folder_list(said), by_name
+
+    def _name_of(self, name: bytes | int) -> str:
+        return str(name) if isinstance(name, int) else str(decode_utf7(name))
+
+    def esearch(self, uids: str, since: date | None) -> bytes:
+        """The sequence set of the UIDs found (RFC 4731); empty where there are none."""
+        criteria = f"UID {uids}" + (
+            f" SINCE {format_criteria_date(since).decode()}" if since else ""
+        )
+        said = self._answered("ESEARCH", "UID", "SEARCH", "RETURN (ALL)", criteria)
+        found = _ALL.search(b" ".join(one for one in said if isinstance(one, bytes)))
+        return found[1] if found else b""
+
+    def _answered(self, kind: str, *command: str) -> list[Any]:
+        """The untagged answers of one kind to a command that succeeded."""
+        imap = self._imap
+        imap.untagged_responses.pop(kind, None)
+        status, data = imap._simple_command(*command)  # noqa: SLF001
+        self._checkok(command[0], status, data)
+        return list(imap.untagged_responses.pop(kind, []))
+
+    def uid_fetch_streamed(self, uids: str, items: str, room: int) -> Iterator[list[Any]]:
+        """The answers to UID FETCH, some `room` at a time, while they come in."""
+        imap = self._imap
+        imap.untagged_responses.pop("FETCH", None)
+        tag = imap._command("UID", "FETCH", uids, items)  # noqa: SLF001
+        try:
+            while imap.tagged_commands[tag] is None:
+                imap._get_response()  # noqa: SLF001
+                if len(imap.untagged_responses.get("FETCH", ())) >= room:
+                    yield imap.untagged_responses.pop("FETCH")
+            status, data = imap.tagged_commands.pop(tag)
+            self._checkok("fetch", status, data)
+            yield imap.untagged_responses.pop("FETCH", [])
+        except GeneratorExit:
+            # The rest of the answer would be taken for the next command's.
+            self.hang_up()
+            raise
+
     def hang_up(self) -> None:
         """Close the connection without a word."""
         with suppress(OSError, imaplib.IMAP4.error):
@@ -218,6 +288,12 @@ class Client(IMAPClient):  # type: ignore[misc]
             self.logout()
         except _THEIRS:
             self.hang_up()
+
+
+def _pairs(items: Any) -> dict[bytes, Any]:
+    if not isinstance(items, tuple) or len(items) % 2:
+        raise ValueError("not a list of pairs")
+    return {bytes(name).upper(): value for name, value in zip(items[::2], items[1::2], strict=True)}
 
 
 def log_in(account: Account, password: str, context: ssl.SSLContext) -> Client:

@@ -79,8 +79,10 @@ class _Plan:
         return sum(min(part.size, TEXT_LIMIT) for part in self.bodies)
 
 
-def fetch(session: Session, uids: Sequence[int], find_known: FindKnown) -> Fetched:
-    """The messages `uids`, or as many of the first ones as fit into a batch.
+def fetch(
+    session: Session, uids: Sequence[int], find_known: FindKnown, *, room: int = BATCH_BYTES
+) -> Fetched:
+    """The messages `uids`, or as many of the first ones as fit into `room` bytes of text.
 
     A UID that is gone from the server by now counts as done.
 
@@ -93,7 +95,6 @@ def fetch(session: Session, uids: Sequence[int], find_known: FindKnown) -> Fetch
     known = find_known(list(digests.values())) if digests else set()
     plans: list[_Plan] = []
     done: list[int] = []
-    room = BATCH_BYTES
     for uid in uids:
         if uid in by_uid:
             plan = _plan(by_uid[uid], digests[uid], digests[uid] in known)

@@ -21,7 +21,7 @@ from imapclient.response_parser import parse_response
 
 from postwire.errors import CapabilityMissing, PermanentError, ServerBusy
 from postwire.metrics import IMAP_CONNECTIONS
-from postwire.model import Account
+from postwire.model import Account, Flagged
 from postwire_worker import answers, refusals
 from postwire_worker import client as limits
 from postwire_worker.answers import Items, Listed, State, Structure
@@ -31,6 +31,8 @@ from postwire_worker.client import Client, border, log_in
 HEADER_LIMIT = 256 * 1024
 #: UIDs that one SEARCH may find: its answer is one line, and a line of 1 MB is too long.
 SEARCH_LIMIT = 80_000
+#: Messages whose flags are held at once.
+FLAGS_ROOM = 1_000
 #: Seconds of silence on an idle connection until TCP asks whether the other end is still there,
 #: seconds between the questions, and questions without an answer until it is not (tcp(7)).
 _KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
@@ -66,15 +68,30 @@ class Session:
             return bool(self._client.has_capability(capability))
 
     def list_mailboxes(self) -> list[Listed]:
-        """All mailboxes that can be selected (RFC 3501 §6.3.8, RFC 6154)."""
+        """All mailboxes that can be selected (RFC 3501 §6.3.8, RFC 6154).
+
+        With LIST-STATUS (RFC 5819) each comes with its state, all by one command.
+        """
         with border("list"):
-            return answers.listed(self._client.list_folders())
+            if not self._client.has_capability("LIST-STATUS"):
+                return answers.listed(self._client.list_folders())
+            folders, states = self._client.list_status(self._status_items())
+            read = {name: state for name, said in states.items() if (state := answers.state(said))}
+            return answers.listed(folders, read)
 
     def status(self, name: str) -> State | None:
         """Where the mailbox stands, without selecting it; None where the server will not say."""
         with border("status"):
-            answer = self._client.folder_status(name, ["UIDVALIDITY", "UIDNEXT"])
+            answer = self._client.folder_status(name, self._status_items())
             return answers.state(answer)
+
+    def _status_items(self) -> list[str]:
+        items = ["UIDVALIDITY", "UIDNEXT", "MESSAGES"]
+        # Where there is no modseq, the number of the unseen hints at changed flags.
+        items.append("HIGHESTMODSEQ" if self._client.has_capability("CONDSTORE") else "UNSEEN")
+        if self._client.has_capability("OBJECTID"):
+            items.append("MAILBOXID")
+        return items
 
     def select(self, name: str) -> State:
         """Open the mailbox read-only, so that looking changes nothing (EXAMINE, §6.3.2).
@@ -95,13 +112,39 @@ class Session:
         """The UIDs from `first` to `last`, of messages received on or after `since` (§6.4.4)."""
         if last < first:
             return []
+        # A range beyond the newest UID is read backwards, and gives that one (§6.4.8).
+        found: set[int] = set()
+        for low, high in self.uid_search_ranges(first, last, since):
+            found.update(range(max(low, first), min(high, last) + 1))
+        return sorted(found)
+
+    def uid_search_ranges(
+        self, first: int, last: int, since: date | None = None
+    ) -> list[tuple[int, int]]:
+        """As `uid_search`, in ranges, lowest first: what is whole takes no room (RFC 4731)."""
         criteria: list[object] = ["UID", f"{first}:{last}"]
         if since:
             criteria += ["SINCE", since]
         with border("search"):
-            found = self._client.search(criteria)
-        # A range beyond the newest UID is read backwards, and gives that one (§6.4.8).
-        return sorted({uid for uid in found if first <= uid <= last})
+            if self._client.has_capability("ESEARCH"):
+                return answers.sequence_set(self._client.esearch(f"{first}:{last}", since))
+            return [(uid, uid) for uid in sorted(self._client.search(criteria))]
+
+    def uid_fetch_flags(
+        self, first: int, last: int, changed_since: int | None = None
+    ) -> Iterator[list[Flagged]]:
+        """Flags of the messages from UID `first` to `last`, as they come in (RFC 3501 §6.4.5).
+
+        With `changed_since` only of those with a higher modseq (RFC 7162 §3.1.4.1). What was
+        yielded is not kept, so that a mailbox of any size takes no more room than `FLAGS_ROOM`
+        answers. Whoever stops before the end leaves the session closed.
+        """
+        items = (
+            "(UID FLAGS)" if changed_since is None else f"(FLAGS) (CHANGEDSINCE {changed_since})"
+        )
+        with border("fetch"):
+            for said in self._client.uid_fetch_streamed(f"{first}:{last}", items, FLAGS_ROOM):
+                yield answers.flagged(said, parse_response)
 
     def uid_fetch_structures(self, uids: Sequence[int], *, parts: bool = True) -> list[Structure]:
         """Flags, INTERNALDATE, size, header block and, with `parts`, BODYSTRUCTURE (§7.4.2).

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -29,6 +30,7 @@ def add(
     username: str,
     credential: bytes,
     window_days: int | None,
+    mailboxes: Sequence[str] | None = None,
 ) -> Account:
     """A new account, `connecting` until its first login.
 
@@ -40,13 +42,14 @@ def add(
         cursor.execute(
             """
             INSERT INTO account (id, user_id, address, host, port, security, username, credential,
-                                 window_days, state, sync_every, next_sync_at)
-            VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, 'connecting', %s,
+                                 window_days, mailboxes, state, sync_every, next_sync_at)
+            VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 'connecting', %s,
                     now() + make_interval(secs => %s))
             RETURNING *
             """,
             [account_id, user_id, address, host, port, security, username, credential,
-             window_days, DEFAULT_EVERY, DEFAULT_EVERY],
+             window_days, None if mailboxes is None else list(mailboxes),
+             DEFAULT_EVERY, DEFAULT_EVERY],
         )  # fmt: skip
     except UniqueViolation:
         raise Conflict(f"There is an account {address} already.") from None
@@ -83,6 +86,26 @@ def get(connection: Connection[TupleRow], account_id: AccountId) -> Account:
     """
     cursor = connection.cursor(row_factory=rows.of(Account))
     return _one(cursor.execute("SELECT * FROM account WHERE id = %s", [account_id]).fetchone())
+
+
+def set_scope(
+    connection: Connection[TupleRow],
+    account: Account,
+    mailboxes: Sequence[str] | None,
+    window_days: int | None,
+) -> Account:
+    """Change which mailboxes are synced, and how far back; the next sync carries it out."""
+    cursor = connection.cursor(row_factory=rows.of(Account))
+    return _one(
+        cursor.execute(
+            """
+            UPDATE account SET mailboxes = %s, window_days = %s, revision = revision + 1
+             WHERE id = %s
+            RETURNING *
+            """,
+            [None if mailboxes is None else list(mailboxes), window_days, account.id],
+        ).fetchone()
+    )
 
 
 def remove(connection: Connection[TupleRow], user_id: str, account_id: AccountId) -> None:

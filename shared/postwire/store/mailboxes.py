@@ -1,16 +1,25 @@
-"""Mailboxes and their cursors."""
+"""Mailboxes: their cursors, and what is known of each."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date, datetime
 
 from psycopg import Connection
 from psycopg.errors import ForeignKeyViolation
-from psycopg.rows import TupleRow
+from psycopg.rows import TupleRow, dict_row
 
 from postwire.errors import CursorMoved, NotFound
 from postwire.model import AccountId, Cursor, Mailbox, MailboxId
+from postwire.store import rows
+
+
+def list_all(connection: Connection[TupleRow], account_id: AccountId) -> list[Mailbox]:
+    """The account's mailboxes as they were left, oldest first."""
+    cursor = connection.cursor(row_factory=dict_row)
+    cursor.execute("SELECT * FROM mailbox WHERE account_id = %s ORDER BY id", [account_id])
+    return [_mailbox(row) for row in cursor]
 
 
 def keep(
@@ -19,75 +28,151 @@ def keep(
     name: str,
     delimiter: str | None,
     special_use: str | None,
+    *,
+    object_id: str | None = None,
 ) -> Mailbox:
     """The mailbox of that name, added where it is new.
 
     Raises:
         NotFound: the account is gone.
     """
+    cursor = connection.cursor(row_factory=dict_row)
     try:
-        row = connection.execute(
+        row = cursor.execute(
             """
-            INSERT INTO mailbox (account_id, name, delimiter, special_use)
-            VALUES (%s, %s, %s, %s)
+            INSERT INTO mailbox (account_id, name, delimiter, special_use, object_id)
+            VALUES (%s, %s, %s, %s, %s)
             ON CONFLICT (account_id, name)
-                DO UPDATE SET delimiter = EXCLUDED.delimiter, special_use = EXCLUDED.special_use
-            RETURNING id, account_id, name, delimiter, special_use,
-                      uidvalidity, uidnext, backfill_uid, checked_at
+                DO UPDATE SET delimiter = EXCLUDED.delimiter, special_use = EXCLUDED.special_use,
+                              object_id = EXCLUDED.object_id
+            RETURNING *
             """,
-            [account_id, name, delimiter, special_use],
+            [account_id, name, delimiter, special_use, object_id],
         ).fetchone()
     except ForeignKeyViolation:
         raise NotFound("The account was removed.") from None
+    assert row is not None, "an upsert returns its row"  # noqa: S101
     return _mailbox(row)
 
 
-def start(connection: Connection[TupleRow], mailbox: Mailbox, after: Cursor) -> None:
+def rename(connection: Connection[TupleRow], mailbox: Mailbox, name: str) -> Mailbox:
+    """The same mailbox under its new name, which no other has."""
+    connection.execute("UPDATE mailbox SET name = %s WHERE id = %s", [name, mailbox.id])
+    return replace(mailbox, name=name)
+
+
+def start(
+    connection: Connection[TupleRow],
+    mailbox: Mailbox,
+    after: Cursor,
+    *,
+    highestmodseq: int | None = None,
+    messages: int | None = None,
+    object_id: str | None = None,
+    window_start: date | None = None,
+) -> Mailbox:
     """Begin to store the mailbox at `after`; no UID stored before means anything any more.
 
     Raises:
         CursorMoved: another worker was first.
     """
     before = mailbox.cursor
-    moved = connection.execute(
+    cursor = connection.cursor(row_factory=dict_row)
+    row = cursor.execute(
         """
-        UPDATE mailbox SET uidvalidity = %s, uidnext = %s, backfill_uid = %s
+        UPDATE mailbox
+           SET uidvalidity = %s, uidnext = %s, backfill_uid = %s, highestmodseq = %s,
+               messages = %s, object_id = %s, unseen = NULL, flags_at = now(),
+               window_start = CASE WHEN uidvalidity IS NULL THEN %s::date ELSE window_start END,
+               homeless = homeless OR uidvalidity IS NOT NULL,
+               resets = resets + (uidvalidity IS NOT NULL)::integer,
+               parked_at = NULL, problem = NULL
          WHERE id = %s AND (uidvalidity, uidnext) IS NOT DISTINCT FROM (%s::bigint, %s::bigint)
+        RETURNING *
         """,
-        [after.uidvalidity, after.uidnext, after.backfill_uid, mailbox.id,
+        [after.uidvalidity, after.uidnext, after.backfill_uid, highestmodseq, messages,
+         object_id, window_start, mailbox.id,
          before and before.uidvalidity, before and before.uidnext],
-    )  # fmt: skip
-    if not moved.rowcount:
+    ).fetchone()  # fmt: skip
+    if row is None:
         raise CursorMoved
     connection.execute(
         "DELETE FROM placement WHERE account_id = %s AND mailbox_id = %s",
         [mailbox.account_id, mailbox.id],
     )
+    return _mailbox(row)
 
 
 def move_cursor(
-    connection: Connection[TupleRow], mailbox_id: MailboxId, before: Cursor, after: Cursor
+    connection: Connection[TupleRow],
+    mailbox_id: MailboxId,
+    before: Cursor,
+    after: Cursor,
+    *,
+    arrived: int = 0,
 ) -> None:
-    """Move the cursor if it still is the one that was read.
+    """Move the cursor if it still is the one that was read; `arrived` messages were counted.
 
     Raises:
         CursorMoved: another worker was first.
     """
     moved = connection.execute(
         """
-        UPDATE mailbox SET uidnext = %s, backfill_uid = %s
+        UPDATE mailbox SET uidnext = %s, backfill_uid = %s, messages = messages + %s
          WHERE id = %s AND uidvalidity = %s AND uidnext = %s AND backfill_uid = %s
         """,
-        [after.uidnext, after.backfill_uid,
+        [after.uidnext, after.backfill_uid, arrived,
          mailbox_id, before.uidvalidity, before.uidnext, before.backfill_uid],
     )  # fmt: skip
     if not moved.rowcount:
         raise CursorMoved
 
 
+def compared(connection: Connection[TupleRow], before: Mailbox, after: Mailbox) -> None:
+    """Note down how the mailbox was found, if it still is as it was read.
+
+    Raises:
+        CursorMoved: another worker was first, or the mailbox is gone.
+    """
+    moved = connection.execute(
+        """
+        UPDATE mailbox
+           SET highestmodseq = %s, messages = %s, unseen = %s, flags_at = %s,
+               object_id = %s, resets = %s, homeless = %s, parked_at = %s, problem = %s
+         WHERE id = %s AND highestmodseq IS NOT DISTINCT FROM %s
+           AND uidvalidity IS NOT DISTINCT FROM %s
+        """,
+        [after.highestmodseq, after.messages, after.unseen, after.flags_at,
+         after.object_id, after.resets, after.homeless, after.parked_at, after.problem,
+         before.id, before.highestmodseq, before.cursor and before.cursor.uidvalidity],
+    )  # fmt: skip
+    if not moved.rowcount:
+        raise CursorMoved
+
+
+def widen(connection: Connection[TupleRow], account_id: AccountId, start: date | None) -> None:
+    """Let the backfill of each mailbox reach back to `start` (None: all), where it does not yet."""
+    connection.execute(
+        """
+        UPDATE mailbox SET window_start = %(start)s, backfill_uid = uidnext
+         WHERE account_id = %(account_id)s AND uidvalidity IS NOT NULL
+           AND window_start > coalesce(%(start)s::date, '-infinity')
+        """,
+        {"start": start, "account_id": account_id},
+    )
+
+
+def remove(connection: Connection[TupleRow], mailbox: Mailbox) -> None:
+    """The mailbox is gone; its placements have been removed before."""
+    connection.execute("DELETE FROM mailbox WHERE id = %s", [mailbox.id])
+
+
 def checked(connection: Connection[TupleRow], account_id: AccountId) -> None:
     """All mailboxes of the account were compared with the server just now."""
-    connection.execute("UPDATE mailbox SET checked_at = now() WHERE account_id = %s", [account_id])
+    connection.execute(
+        "UPDATE mailbox SET checked_at = now() WHERE account_id = %s AND parked_at IS NULL",
+        [account_id],
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,26 +191,27 @@ class Counted:
 
 def list_of_account(connection: Connection[TupleRow], account_id: AccountId) -> list[Counted]:
     """The account's mailboxes by name, INBOX first."""
-    listed = connection.execute(
+    cursor = connection.cursor(row_factory=dict_row)
+    cursor.execute(
         r"""
-        SELECT mailbox.id, mailbox.account_id, name, delimiter, special_use,
-               mailbox.uidvalidity, uidnext, backfill_uid, checked_at,
-               count(placement.uid),
-               count(placement.uid) FILTER (WHERE NOT ('\Seen' = ANY (placement.flags)))
+        SELECT mailbox.*, counted.stored, counted.unread
           FROM mailbox
-          LEFT JOIN placement ON placement.account_id = mailbox.account_id
-                             AND placement.mailbox_id = mailbox.id
+          CROSS JOIN LATERAL (
+                SELECT count(*) AS stored,
+                       count(*) FILTER (WHERE NOT ('\Seen' = ANY (flags))) AS unread
+                  FROM placement
+                 WHERE placement.account_id = mailbox.account_id
+                   AND placement.mailbox_id = mailbox.id) AS counted
          WHERE mailbox.account_id = %s
-         GROUP BY mailbox.id
          ORDER BY upper(name) <> 'INBOX', name
         """,
         [account_id],
     )
-    return [Counted(_mailbox(row[:-2]), row[-2], row[-1]) for row in listed]
+    return [Counted(_mailbox(row), row["stored"], row["unread"]) for row in cursor]
 
 
-def _mailbox(row: TupleRow | None) -> Mailbox:
-    assert row is not None, "an upsert returns its row"  # noqa: S101
-    id_, account_id, name, delimiter, special_use, *cursor, checked_at = row
-    at = None if cursor[0] is None else Cursor(*cursor)
-    return Mailbox(id_, account_id, name, delimiter, special_use, at, checked_at)
+def _mailbox(row: Mapping[str, object]) -> Mailbox:
+    named = {name: row[name] for name in rows.names(Mailbox) if name in row}
+    cursor = (row["uidvalidity"], row["uidnext"], row["backfill_uid"])
+    at = None if cursor[0] is None else Cursor(*cursor)  # type: ignore[arg-type]
+    return Mailbox(**named, cursor=at)  # type: ignore[arg-type]

@@ -52,8 +52,10 @@ def store(connection: Connection[TupleRow], batch: Batch) -> Stored:
         CursorMoved: another worker stored this first; nothing may be committed.
         NotFound: the account is gone.
     """
-    mailboxes.move_cursor(connection, batch.mailbox.id, batch.before, batch.after)
-    epoch, revision, stored_at = _raise_revision(connection, batch.mailbox.account_id)
+    mailboxes.move_cursor(
+        connection, batch.mailbox.id, batch.before, batch.after, arrived=batch.arrived
+    )
+    epoch, revision, stored_at = raise_revision(connection, batch.mailbox.account_id)
     added = _add_messages(connection, batch, revision)
     _add_bodies(connection, batch.mailbox.account_id, added)
     _add_attachments(connection, batch.mailbox.account_id, added)
@@ -77,11 +79,11 @@ def begin_again(connection: Connection[TupleRow], account_id: AccountId) -> Stor
         NotFound: the account is gone.
     """
     connection.execute("UPDATE account SET epoch = epoch + 1 WHERE id = %s", [account_id])
-    epoch, revision, stored_at = _raise_revision(connection, account_id)
+    epoch, revision, stored_at = raise_revision(connection, account_id)
     return Stored(epoch, revision, new=0, inbound=0, received_at=None, stored_at=stored_at)
 
 
-def _raise_revision(
+def raise_revision(
     connection: Connection[TupleRow], account_id: AccountId
 ) -> tuple[int, int, datetime]:
     """Raise the account's revision, once in each transaction that changes it.

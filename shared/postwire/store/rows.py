@@ -18,11 +18,11 @@ def of(kind: type[T]) -> Callable[[Cursor[Any]], RowMaker[T]]:
     Columns it has no field for are passed over: a newer release's migration may have added some
     while this one still runs.
     """
-    wanted = {field.name for field in fields(kind)}  # type: ignore[arg-type]
+    wanted = names(kind)
 
     def make_row_maker(cursor: Cursor[Any]) -> RowMaker[T]:
-        names = [column.name for column in cursor.description or ()]
-        picked = [(index, name) for index, name in enumerate(names) if name in wanted]
+        columns = [column.name for column in cursor.description or ()]
+        picked = [(index, name) for index, name in enumerate(columns) if name in wanted]
 
         def make(values: Sequence[Any]) -> T:
             return kind(**{name: values[index] for index, name in picked})
@@ -30,3 +30,8 @@ def of(kind: type[T]) -> Callable[[Cursor[Any]], RowMaker[T]]:
         return make
 
     return make_row_maker
+
+
+def names(kind: type[object]) -> frozenset[str]:
+    """The names of the dataclass's fields."""
+    return frozenset(field.name for field in fields(kind))  # type: ignore[arg-type]
