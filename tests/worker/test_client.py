@@ -31,8 +31,8 @@ from support.fake_imap import FakeImap, Wire, capabilities, fake_imap, mailbox, 
 from support.mailbox import MailUser, trusting
 
 
-@pytest.fixture(autouse=True)
-def short_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "CONNECT_TIMEOUT", 0.5)
     monkeypatch.setattr(module, "READ_TIMEOUT", 0.5)
     monkeypatch.setattr(module, "LOGOUT_TIMEOUT", 0.5)
@@ -117,6 +117,7 @@ def test_a_port_that_refuses_is_named() -> None:
         log_in(unsaved("127.0.0.1", port), "secret", make_ssl_context(None))
 
 
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("security", ["tls", "none"])
 def test_a_black_hole_is_given_up_in_time(security: Security) -> None:
     # Given a server whose queue of connections is full, so that the kernel answers no more
@@ -138,6 +139,7 @@ def test_a_black_hole_is_given_up_in_time(security: Security) -> None:
             one.close()
 
 
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("security", ["tls", "starttls", "none"])
 def test_a_server_that_accepts_and_is_silent_is_given_up_in_time(security: Security) -> None:
     # Given a server that says nothing at all
@@ -305,6 +307,7 @@ def test_control_characters_in_credentials_are_never_sent(username: str, passwor
     assert server.connected == []
 
 
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize(
     "answers",
     [
@@ -358,6 +361,7 @@ def test_what_was_put_in_before_tls_is_not_taken_for_the_servers_answer(
     assert names == ["INBOX"]
 
 
+@pytest.mark.usefixtures("impatient")
 def test_what_came_after_the_ok_to_starttls_is_not_read(
     dovecot: Dovecot, context: ssl.SSLContext
 ) -> None:
@@ -380,6 +384,7 @@ def test_what_came_after_the_ok_to_starttls_is_not_read(
             assert not server.heard("LOGIN")
 
 
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize(
     "greeting",
     [b"", b"220 smtp.example ESMTP\r\n", b"HTTP/1.1 400 Bad Request\r\n", b"\0\xff\r\n", b"* \r\n"],
@@ -401,6 +406,7 @@ def test_an_endless_greeting_is_given_up() -> None:
         assert isinstance(refused(server), ConnectionLost)
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_logout_that_is_not_answered_holds_nobody_up() -> None:
     # Given a server that does not answer LOGOUT
     with fake_imap({"LOGOUT": Wire.hang}) as server:

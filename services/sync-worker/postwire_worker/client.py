@@ -11,6 +11,7 @@ import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 from imapclient import IMAPClient, SocketTimeout
 from imapclient.exceptions import CapabilityError, LoginError
@@ -36,6 +37,8 @@ READ_TIMEOUT = 30.0
 LOGOUT_TIMEOUT = 2.0
 #: Bytes of a literal that are kept; more than is ever asked for at once.
 LITERAL_LIMIT = 32 * 1024 * 1024
+#: Bytes of all literals, and of all lines, that one command is answered with and that are kept.
+ANSWER_LIMIT = 64 * 1024 * 1024
 #: Bytes of a literal, and lines' worth of a line, that are waited for without keeping them.
 _SKIPPED = 1024 * 1024 * 1024
 _PIECE = 64 * 1024
@@ -70,21 +73,40 @@ class _Bounded(imaplib.IMAP4):
     without mercy, would stop an account for ever.
     """
 
+    #: Bytes of literals and lines since the last command.
+    _literals = 0
+    _lines = 0
+
+    def _command(self, name: str, *args: Any) -> Any:
+        self._literals = self._lines = 0
+        return super()._command(name, *args)  # type: ignore[misc]
+
     def readline(self) -> bytes:
         """The next line, or what stands for one that is too long."""
+        line, long = self._whole_line()
+        self._lines += len(line)
+        # A short line may be the end of the answer; but there cannot be short ones for ever.
+        if self._lines > 2 * ANSWER_LIMIT:
+            raise imaplib.IMAP4.abort("an answer without an end")
+        if long or (self._lines > ANSWER_LIMIT and len(line) > _PIECE):
+            return _UNREADABLE + line[-_TAIL:]
+        return line
+
+    def _whole_line(self) -> tuple[bytes, bool]:
+        """The next line, or the end of one that is longer than imaplib reads."""
         for piece in range(_PIECES):
             try:
-                line = super().readline()
+                return super().readline(), piece > 0
             except imaplib.IMAP4.abort:
                 raise
             except imaplib.IMAP4.error:
                 continue
-            return _UNREADABLE + line[-_TAIL:] if piece else line
         raise imaplib.IMAP4.abort("a line without an end")
 
     def read(self, size: int) -> bytes:
         """The next literal, or nothing where it is too long."""
-        if size <= LITERAL_LIMIT:
+        self._literals += size
+        if size <= LITERAL_LIMIT and self._literals <= ANSWER_LIMIT:
             return super().read(size)
         left = size if size <= _SKIPPED else 0
         while left and (piece := super().read(min(left, _PIECE))):

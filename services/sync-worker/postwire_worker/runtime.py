@@ -6,7 +6,7 @@ import os
 import socket
 import ssl
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import redis
 from dramatiq.brokers.redis import RedisBroker
@@ -23,7 +23,11 @@ from postwire_worker.imap import make_ssl_context
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """Pool, broker and keys; `holder` names this process in rows it holds."""
+    """Pool, broker and keys; `holder` names this process in rows it holds.
+
+    `runs` are the names under which its runs hold their jobs, each for itself: what has ended in
+    whatever way is held no longer, and is swept up.
+    """
 
     pool: Pool
     redis: redis.Redis
@@ -31,6 +35,7 @@ class Runtime:
     keyring: Keyring
     ssl_context: ssl.SSLContext
     holder: str
+    runs: set[str] = field(default_factory=set)
 
     def password(self, account: Account) -> str:
         """The account's password.
