@@ -18,13 +18,15 @@ from postwire.errors import NotFound
 from postwire.model import AccountId, Conversation, MailboxId, Message, MessageId, ThreadId
 from postwire.store import messages, threads
 
-#: A mailbox with fewer messages is gone through whole; in a larger one a page is soon filled.
-SMALL = 5_000
+#: Messages among which a page of a mailbox is looked for; not found there, it costs going through
+#: all that lies in the mailbox. One that much of the mail lies in is found in the first way, one
+#: with little or old mail in the second.
+NEAR = 1_000
 
 #: Where a page goes on: time and id of the last message seen.
 Position: TypeAlias = tuple[datetime, MessageId]
-#: A thread by its newest message.
-_Newest: TypeAlias = tuple[AccountId, ThreadId, MessageId]
+#: A thread by its newest message, and that one's time.
+_Newest: TypeAlias = tuple[AccountId, ThreadId, MessageId, datetime]
 
 
 def list_of_user(
@@ -43,12 +45,13 @@ def list_of_user(
     if mailbox is None:
         found = _newest(connection, user_id, account_id, before, limit)
         return _conversations(connection, found)
-    boxes = _named(connection, user_id, account_id, mailbox)
-    if _are_small(connection, boxes):
-        found = _newest_of_small(connection, boxes, before, limit)
-    else:
-        found = _newest_in(connection, boxes, before, limit)
-    return _conversations(connection, found)
+    found = [
+        newest
+        for box in _named(connection, user_id, account_id, mailbox)
+        for newest in _newest_of_mailbox(connection, *box, before, limit)
+    ]
+    found.sort(key=lambda newest: (newest[3], newest[2]), reverse=True)
+    return _conversations(connection, found[:limit])
 
 
 def find_thread(
@@ -84,7 +87,7 @@ def get_of_user(
     account, thread = find_thread(connection, user_id, thread_id)
     found = connection.execute(
         """
-        SELECT account_id, thread_id, id FROM message
+        SELECT account_id, thread_id, id, internaldate FROM message
          WHERE account_id = %s AND thread_id = %s AND expunged_at IS NULL
          ORDER BY internaldate DESC, id DESC
          LIMIT 1
@@ -141,7 +144,7 @@ def _newest(
     internaldate, id_ = before or (None, None)
     return connection.execute(
         """
-        SELECT newest.account_id, newest.thread_id, newest.id
+        SELECT newest.account_id, newest.thread_id, newest.id, newest.internaldate
           FROM account
           CROSS JOIN LATERAL (
                 SELECT message.account_id, thread_id, id, internaldate
@@ -181,48 +184,72 @@ def _named(
     ).fetchall()
 
 
-def _are_small(
-    connection: Connection[TupleRow], boxes: Sequence[tuple[AccountId, MailboxId]]
-) -> bool:
-    row = connection.execute(
-        """
-        SELECT count(*) FROM (
-            SELECT FROM unnest(%s::uuid[], %s::bigint[]) AS box (account_id, id)
-              JOIN placement ON placement.account_id = box.account_id
-                            AND placement.mailbox_id = box.id
-             LIMIT %s) AS first
-        """,
-        [*_columns(boxes, 2), SMALL],
-    ).fetchone()
-    return row is None or row[0] < SMALL
-
-
-def _newest_of_small(
+def _newest_of_mailbox(
     connection: Connection[TupleRow],
-    boxes: Sequence[tuple[AccountId, MailboxId]],
+    account_id: AccountId,
+    mailbox_id: MailboxId,
     before: Position | None,
     limit: int,
 ) -> list[_Newest]:
-    """From what lies in the mailboxes to its threads."""
     internaldate, id_ = before or (None, None)
-    accounts, ids = _columns(boxes, 2)
+    what = {"account": account_id, "mailbox": mailbox_id, "at": internaldate, "id": id_,
+            "limit": limit, "near": NEAR}  # fmt: skip
+    found = _newest_near(connection, what)
+    return found if len(found) == limit else _newest_in(connection, what)
+
+
+def _newest_near(connection: Connection[TupleRow], what: dict[str, object]) -> list[_Newest]:
+    """As `_newest`, but threads of which nothing lies in the mailbox; no further than `NEAR`."""
+    return connection.execute(
+        """
+        SELECT account_id, thread_id, id, internaldate
+          FROM (SELECT account_id, thread_id, id, internaldate
+                  FROM message
+                 WHERE account_id = %(account)s AND expunged_at IS NULL
+                   AND (internaldate, id) < (coalesce(%(at)s::timestamptz, 'infinity'),
+                                             coalesce(%(id)s::bigint, 0))
+                 ORDER BY internaldate DESC, id DESC
+                 LIMIT %(near)s) AS message
+         WHERE id = (SELECT last.id FROM message AS last
+                      WHERE last.account_id = %(account)s
+                        AND last.thread_id = message.thread_id AND last.expunged_at IS NULL
+                      ORDER BY last.internaldate DESC, last.id DESC
+                      LIMIT 1)
+           AND (SELECT true
+                  FROM message AS one
+                  JOIN placement ON placement.account_id = %(account)s
+                                AND placement.message_id = one.id
+                 WHERE one.account_id = %(account)s
+                   AND one.thread_id = message.thread_id AND one.expunged_at IS NULL
+                   AND placement.mailbox_id = %(mailbox)s
+                 LIMIT 1)
+         ORDER BY internaldate DESC, id DESC
+         LIMIT %(limit)s
+        """,
+        what,
+    ).fetchall()
+
+
+def _newest_in(connection: Connection[TupleRow], what: dict[str, object]) -> list[_Newest]:
+    """From what lies in the mailbox to its threads."""
     return connection.execute(
         """
         WITH here AS MATERIALIZED (
-            SELECT DISTINCT message.account_id, message.thread_id
-              FROM unnest(%(accounts)s::uuid[], %(boxes)s::bigint[]) AS box (account_id, id)
-              JOIN placement ON placement.account_id = box.account_id
-                            AND placement.mailbox_id = box.id
-              JOIN message ON message.account_id = placement.account_id
-                          AND message.id = placement.message_id
-             WHERE message.expunged_at IS NULL)
-        SELECT newest.account_id, newest.thread_id, newest.id
+            SELECT DISTINCT message.thread_id
+              FROM placement
+              CROSS JOIN LATERAL (
+                    SELECT thread_id FROM message
+                     WHERE account_id = %(account)s AND id = placement.message_id
+                       AND expunged_at IS NULL
+                     LIMIT 1) AS message
+             WHERE placement.account_id = %(account)s AND placement.mailbox_id = %(mailbox)s)
+        SELECT newest.account_id, newest.thread_id, newest.id, newest.internaldate
           FROM here
           CROSS JOIN LATERAL (
-                SELECT message.account_id, message.thread_id, id, internaldate
+                SELECT account_id, thread_id, id, internaldate
                   FROM message
-                 WHERE message.account_id = here.account_id
-                   AND message.thread_id = here.thread_id AND expunged_at IS NULL
+                 WHERE account_id = %(account)s AND thread_id = here.thread_id
+                   AND expunged_at IS NULL
                  ORDER BY internaldate DESC, id DESC
                  LIMIT 1) AS newest
          WHERE (internaldate, id) < (coalesce(%(at)s::timestamptz, 'infinity'),
@@ -230,49 +257,7 @@ def _newest_of_small(
          ORDER BY internaldate DESC, id DESC
          LIMIT %(limit)s
         """,
-        {"accounts": accounts, "boxes": ids, "at": internaldate, "id": id_, "limit": limit},
-    ).fetchall()
-
-
-def _newest_in(
-    connection: Connection[TupleRow],
-    boxes: Sequence[tuple[AccountId, MailboxId]],
-    before: Position | None,
-    limit: int,
-) -> list[_Newest]:
-    """As `_newest`, passing over threads of which nothing lies in the mailboxes."""
-    internaldate, id_ = before or (None, None)
-    accounts, ids = _columns(boxes, 2)
-    return connection.execute(
-        """
-        SELECT newest.account_id, newest.thread_id, newest.id
-          FROM unnest(%(accounts)s::uuid[], %(boxes)s::bigint[]) AS box (account_id, id)
-          CROSS JOIN LATERAL (
-                SELECT message.account_id, thread_id, id, internaldate
-                  FROM message
-                 WHERE message.account_id = box.account_id AND expunged_at IS NULL
-                   AND (internaldate, id) < (coalesce(%(at)s::timestamptz, 'infinity'),
-                                             coalesce(%(id)s::bigint, 0))
-                   AND id = (SELECT last.id FROM message AS last
-                              WHERE last.account_id = message.account_id
-                                AND last.thread_id = message.thread_id
-                                AND last.expunged_at IS NULL
-                              ORDER BY last.internaldate DESC, last.id DESC
-                              LIMIT 1)
-                   AND (SELECT true
-                          FROM message AS one
-                          JOIN placement ON placement.account_id = one.account_id
-                                        AND placement.message_id = one.id
-                         WHERE one.account_id = message.account_id
-                           AND one.thread_id = message.thread_id AND one.expunged_at IS NULL
-                           AND placement.mailbox_id = box.id
-                         LIMIT 1)
-                 ORDER BY internaldate DESC, id DESC
-                 LIMIT %(limit)s) AS newest
-         ORDER BY newest.internaldate DESC, newest.id DESC
-         LIMIT %(limit)s
-        """,
-        {"accounts": accounts, "boxes": ids, "at": internaldate, "id": id_, "limit": limit},
+        what,
     ).fetchall()
 
 
@@ -293,13 +278,9 @@ def _conversations(
           CROSS JOIN thread_counts(shown.account_id, shown.thread_id) AS counted
          ORDER BY shown.n
         """,
-        _columns(found, 3),
+        [[row[n] for row in found] for n in range(3)],
     )
     return [_conversation(row) for row in listed]
-
-
-def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
-    return [[row[n] for row in rows] for n in range(width)]
 
 
 def _conversation(row: dict[str, Any]) -> Conversation:

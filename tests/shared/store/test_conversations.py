@@ -128,12 +128,12 @@ def test_the_last_message_decides_about_the_order_and_pages_meet(store: Pool) ->
     assert [one.subject for one in listed(store, account=second)] == ["Message 4", "Message 3"]
 
 
-@pytest.mark.parametrize("small", [0, conversations.SMALL])
+@pytest.mark.parametrize("near", [1, conversations.NEAR])
 def test_a_mailbox_shows_conversations_of_which_something_lies_there(
-    store: Pool, small: int, monkeypatch: pytest.MonkeyPatch
+    store: Pool, near: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Given one conversation in two mailboxes and one in each alone; a mailbox large or small
-    monkeypatch.setattr(conversations, "SMALL", small)
+    # Given one conversation in two mailboxes and one in each alone; found near or far
+    monkeypatch.setattr(conversations, "NEAR", near)
     account = rows.active(store)
     store_in(store, account, "INBOX", letter(1), letter(3, 1), letter(6))
     store_in(store, account, "Sent", letter(2, 1), letter(4), letter(5, 4))
@@ -150,6 +150,26 @@ def test_a_mailbox_shows_conversations_of_which_something_lies_there(
     change(store, "UPDATE message SET expunged_at = now() WHERE subject IN ('Message 4')")
     change(store, "UPDATE message SET expunged_at = now() WHERE subject IN ('Message 5')")
     assert [one.subject for one in listed(store, mailbox="Sent")] == ["Message 1"]
+
+
+def test_a_mailbox_of_that_name_in_two_accounts_is_listed_in_one_order(
+    store: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given two accounts with a mailbox of one name, in one of them under newer mail
+    monkeypatch.setattr(conversations, "NEAR", 2)
+    first, second = (rows.active(store, "ann", f"{n}@example.com") for n in "ab")
+    store_in(store, first, "Sent", letter(3), letter(5))
+    store_in(store, first, "INBOX", letter(7), letter(8), letter(9))
+    store_in(store, second, "Sent", letter(2), letter(4))
+    # When it is read in pages of any size
+    for limit in (1, 2, ALL):
+        seen: list[str] = []
+        before: Position | None = None
+        while page := listed(store, mailbox="Sent", before=before, limit=limit):
+            seen += [one.subject for one in page]
+            before = (page[-1].last_message_at, page[-1].newest)
+        # Then nothing is passed over
+        assert seen == ["Message 5", "Message 4", "Message 3", "Message 2"]
 
 
 def test_messages_of_a_conversation_come_oldest_first_in_pages(store: Pool) -> None:
