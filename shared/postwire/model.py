@@ -9,6 +9,7 @@ from typing import Literal, NewType
 AccountId = NewType("AccountId", str)
 MailboxId = NewType("MailboxId", int)
 MessageId = NewType("MessageId", int)
+ThreadId = NewType("ThreadId", int)
 JobId = NewType("JobId", str)
 
 Security = Literal["tls", "starttls", "none"]
@@ -218,6 +219,8 @@ class Message:
     has_attachments: bool
     revision: int
     problem: str | None
+    #: None for a moment only, until a message of an older release was given its thread.
+    thread_id: ThreadId | None
     body: Body | None = None
     attachments: tuple[Attachment, ...] = field(default=())
 
@@ -225,6 +228,26 @@ class Message:
     def unread(self) -> bool:
         """Whether no copy was read (RFC 3501 §2.3.2)."""
         return "\\Seen" not in self.flags
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A thread as its reader sees it: what is there now, counted when it was read.
+
+    `participants` are the first people who appeared in it, `newest` its last message's id.
+    """
+
+    id: ThreadId
+    account_id: AccountId
+    subject: str
+    participants: tuple[Address, ...]
+    snippet: str
+    last_message_at: datetime
+    newest: MessageId
+    messages: int
+    unread: int
+    has_attachments: bool
+    revision: int
 
 
 @dataclass(frozen=True, slots=True)

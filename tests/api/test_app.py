@@ -29,6 +29,10 @@ CONTRACT = {
     "/api/accounts/{account_id}/mailboxes": {"GET"},
     "/api/messages": {"GET"},
     "/api/messages/{message_id}": {"GET"},
+    "/api/conversations": {"GET"},
+    "/api/conversations/{conversation_id}": {"GET"},
+    "/api/conversations/{conversation_id}/messages": {"GET"},
+    "/api/accounts/{account_id}/changes": {"GET"},
     "/api/jobs": {"GET"},
     "/api/jobs/{job_id}": {"GET"},
     "/api/realtime-token": {"POST"},
@@ -61,6 +65,7 @@ def test_a_credential_key_that_is_none_stops_the_start_and_is_not_repeated(
 
 
 QUERY = ["accountId", "mailbox", "cursor", "limit", "state"]
+NAMES = ["account_id", "message_id", "conversation_id", "job_id"]
 NASTY = [
     "\0",
     "%00",
@@ -87,7 +92,7 @@ def test_nothing_that_a_caller_sends_is_an_error_of_ours(ann: Client, store: Poo
         for method in sorted(methods):
             for id_ in (account.id, "%ff", "%ed%a0%80"):
                 # When each route is asked with everything odd
-                url = path.format(account_id=id_, message_id=id_, job_id=id_)
+                url = path.format(**dict.fromkeys(NAMES, id_))
                 answers = [
                     *(ann.request(method, f"{url}?{query}") for query in queries),
                     *(ann.request(method, url, content=body) for body in bodies),

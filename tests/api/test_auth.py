@@ -49,7 +49,7 @@ def test_every_route_but_the_page_and_the_docs_declares_the_bearer_guard(
     # Then those of the API have the guard, and there are as many as the contract has
     bare = {path for (path, _), guard in guarded.items() if not guard}
     assert {path for path in bare if not path.startswith("/api/docs")} == set()
-    assert sum(guarded.values()) == 18
+    assert sum(guarded.values()) == 22
 
 
 def test_a_request_without_a_proper_token_is_answered_401_with_a_hint(client: Client) -> None:
@@ -127,6 +127,10 @@ def test_no_row_is_reached_through_the_token_of_a_stranger(client: Client, store
         ("PUT", f"{mine}/credential", {"password": "stolen"}),
         ("GET", "/api/messages/1", None),
         ("GET", f"/api/messages?accountId={account.id}", None),
+        ("GET", f"{mine}/changes?since=0&epoch=1", None),
+        ("GET", "/api/conversations/1", None),
+        ("GET", "/api/conversations/1/messages", None),
+        ("GET", f"/api/conversations?accountId={account.id}", None),
         ("GET", f"/api/jobs/{job.id}", None),
         ("GET", f"/api/jobs?accountId={account.id}", None),
         ("POST", "/api/email/sync", body),
@@ -143,11 +147,13 @@ def test_no_row_is_reached_through_the_token_of_a_stranger(client: Client, store
     bobs = bearer("bob")
     assert client.get("/api/accounts", headers=bobs).json() == {"accounts": []}
     assert client.get("/api/messages", headers=bobs).json()["messages"] == []
+    assert client.get("/api/conversations", headers=bobs).json()["conversations"] == []
     assert client.get("/api/jobs", headers=bobs).json()["jobs"] == []
     assert client.get("/api/email/sync", headers=bobs).json()["queueStats"]["total"] == 0
     assert client.get("/api/email/sync/schedule", headers=bobs).json()["schedules"] == []
     assert client.get(mine, headers=bearer("ann")).json()["state"] == "active"
     assert client.get("/api/messages/1", headers=bearer("ann")).status_code == 200
+    assert client.get("/api/conversations/1", headers=bearer("ann")).status_code == 200
 
 
 @given(text=st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=80))

@@ -19,6 +19,7 @@ def test_what_the_api_gave_out_is_read_back() -> None:
     assert ids.account_id(account) == account
     assert ids.account_id(account.upper()) == account
     assert ids.message_id("9223372036854775807") == 2**63 - 1
+    assert ids.thread_id("9223372036854775807") == 2**63 - 1
     assert ids.job_id(f"sync-{account}-1759449600000") == f"sync-{account}-1759449600000"
 
 
@@ -28,5 +29,6 @@ def test_any_other_text_names_nothing(text: str) -> None:
         with pytest.raises(NotFound):
             read(text)
     if not (text.isascii() and text.isdigit() and not text.startswith("0")):
-        with pytest.raises(NotFound):
-            ids.message_id(text)
+        for read in (ids.message_id, ids.thread_id):
+            with pytest.raises(NotFound):
+                read(text)

@@ -94,6 +94,7 @@ def test_a_message_has_the_contracts_shape_and_its_html_is_sanitised(
     assert message == {
         "id": "1",
         "accountId": account.id,
+        "conversationId": "1",
         "mailboxes": ["INBOX"],
         "subject": "Message 1",
         "from": [{"name": "Bob", "address": "bob@example.com"}],

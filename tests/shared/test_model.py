@@ -22,6 +22,7 @@ MESSAGE = Message(
     has_attachments=False,
     revision=1,
     problem=None,
+    thread_id=None,
 )
 
 

@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from postwire import model
 from postwire.model import AccountState, Direction, JobState, Reason, Security
-from postwire.store import accounts, mailboxes
+from postwire.store import accounts, changes, mailboxes
 
 #: RFC 1123 §2.1, with the underscore that container networks like to use.
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
@@ -226,6 +226,7 @@ class MessageSummary(_Out, kw_only=True):
 
     id: str
     account_id: str
+    conversation_id: str | None
     mailboxes: list[str]
     subject: str
     from_: list[Address] = msgspec.field(name="from")
@@ -247,6 +248,7 @@ class MessageSummary(_Out, kw_only=True):
         return cls(
             id=str(message.id),
             account_id=message.account_id,
+            conversation_id=None if message.thread_id is None else str(message.thread_id),
             mailboxes=list(message.mailboxes),
             subject=message.headers.subject,
             from_=people(message.headers.from_),
@@ -265,7 +267,7 @@ class MessageSummary(_Out, kw_only=True):
 
 
 class Messages(_Out, kw_only=True):
-    """A page of messages, newest first."""
+    """A page of messages: newest first, those of a conversation oldest first."""
 
     messages: list[MessageSummary]
     next_cursor: str | None
@@ -423,3 +425,68 @@ class RealtimeToken(_Out, kw_only=True):
     token: str
     expires_at: datetime
     url: str
+
+
+class Conversation(_Out, kw_only=True):
+    """A conversation as a list shows it; `snippet` is of its newest message."""
+
+    id: str
+    account_id: str
+    subject: Annotated[str, Meta(description="Of its first message.")]
+    participants: Annotated[list[Address], Meta(description="The first 20 who appeared in it.")]
+    snippet: str
+    last_message_at: datetime
+    messages: int
+    unread: int
+    has_attachments: bool
+    revision: int
+
+    @classmethod
+    def of(cls, conversation: model.Conversation) -> Conversation:
+        """The conversation without what only cursors need."""
+        return cls(
+            id=str(conversation.id),
+            account_id=conversation.account_id,
+            subject=conversation.subject,
+            participants=people(conversation.participants),
+            snippet=conversation.snippet,
+            last_message_at=conversation.last_message_at,
+            messages=conversation.messages,
+            unread=conversation.unread,
+            has_attachments=conversation.has_attachments,
+            revision=conversation.revision,
+        )
+
+
+class Conversations(_Out, kw_only=True):
+    """A page of conversations, the one with the newest message first."""
+
+    conversations: list[Conversation]
+    next_cursor: str | None
+
+
+class Changes(_Out, kw_only=True):
+    """What has changed up to `revision`; `reset` means: load everything again."""
+
+    account_id: str
+    epoch: int
+    revision: int
+    added: list[MessageSummary]
+    changed: list[MessageSummary]
+    expunged: Annotated[list[str], Meta(description="Ids of messages that are gone.")]
+    more: bool
+    reset: bool
+
+    @classmethod
+    def of(cls, account_id: str, told: changes.Changes) -> Changes:
+        """One page of changes."""
+        return cls(
+            account_id=account_id,
+            epoch=told.epoch,
+            revision=told.revision,
+            added=[MessageSummary.of(message) for message in told.added],
+            changed=[MessageSummary.of(message) for message in told.changed],
+            expunged=[str(id_) for id_ in told.expunged],
+            more=told.more,
+            reset=told.reset,
+        )

@@ -18,18 +18,19 @@ from postwire.model import (
     Attachment,
     Batch,
     Body,
+    Direction,
     Headers,
     Incoming,
     Message,
     MessageId,
     Stored,
 )
-from postwire.store import mailboxes
+from postwire.store import mailboxes, threads
 
 #: The header fields with people in them, as they are kept in `message.addresses`.
 _PEOPLE = ("from_", "to", "cc", "bcc", "reply_to")
-#: RFC 6154: what lies here was sent by the account's owner.
-_SENT = "\\Sent"
+#: RFC 6154: what lies here was written by the account's owner.
+_OWN = ("\\Sent", "\\Drafts")
 
 
 def find_known(
@@ -56,17 +57,22 @@ def store(connection: Connection[TupleRow], batch: Batch) -> Stored:
         connection, batch.mailbox.id, batch.before, batch.after, arrived=batch.arrived
     )
     epoch, revision, stored_at = raise_revision(connection, batch.mailbox.account_id)
-    added = _add_messages(connection, batch, revision)
+    own = _own_addresses(connection, batch.mailbox.account_id)
+    added = _add_messages(connection, batch, revision, own)
     _add_bodies(connection, batch.mailbox.account_id, added)
     _add_attachments(connection, batch.mailbox.account_id, added)
     _add_placements(connection, batch, added)
     _add_set_aside(connection, batch)
     new = [one for one in added if one.new]
+    arrivals = [
+        threads.Arrival(one.id, one.incoming.headers, one.incoming.internaldate) for one in new
+    ]
+    threads.join(connection, batch.mailbox.account_id, revision, arrivals)
     return Stored(
         epoch=epoch,
         revision=revision,
         new=len(new),
-        inbound=0 if _outbound(batch) else len(new),
+        inbound=sum(_direction(batch, one.incoming, own) == "inbound" for one in new),
         received_at=max((one.incoming.internaldate for one in new), default=None),
         stored_at=stored_at,
     )
@@ -113,11 +119,22 @@ class _Added:
     incoming: Incoming
 
 
-def _outbound(batch: Batch) -> bool:
-    return batch.mailbox.special_use == _SENT
+def _own_addresses(connection: Connection[TupleRow], account_id: AccountId) -> set[str]:
+    own = connection.execute(
+        "SELECT unnest(ARRAY[address, username]) FROM account WHERE id = %s", [account_id]
+    )
+    return {address.casefold() for (address,) in own}
 
 
-def _add_messages(connection: Connection[TupleRow], batch: Batch, revision: int) -> list[_Added]:
+def _direction(batch: Batch, incoming: Incoming, own: set[str]) -> Direction:
+    """Who wrote it says so, or that it lies where only what its owner wrote lies."""
+    written = any(author.address.casefold() in own for author in incoming.headers.from_)
+    return "outbound" if written or batch.mailbox.special_use in _OWN else "inbound"
+
+
+def _add_messages(
+    connection: Connection[TupleRow], batch: Batch, revision: int, own: set[str]
+) -> list[_Added]:
     cursor = connection.cursor()
     cursor.executemany(
         """
@@ -127,10 +144,12 @@ def _add_messages(connection: Connection[TupleRow], batch: Batch, revision: int)
                 added_revision, revision)
         VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
         ON CONFLICT (account_id, digest)
-            DO UPDATE SET revision = EXCLUDED.revision, expunged_at = NULL
+            DO UPDATE SET revision = EXCLUDED.revision, expunged_at = NULL,
+                          -- Whichever mailbox came first: what was sent was sent.
+                          direction = greatest(stored.direction, EXCLUDED.direction)
         RETURNING id, added_revision = revision
         """,
-        [_message_row(batch, incoming, revision) for incoming in batch.incoming],
+        [_message_row(batch, incoming, revision, own) for incoming in batch.incoming],
         returning=True,
     )
     added: list[_Added] = []
@@ -143,7 +162,7 @@ def _add_messages(connection: Connection[TupleRow], batch: Batch, revision: int)
     return added
 
 
-def _message_row(batch: Batch, incoming: Incoming, revision: int) -> list[object]:
+def _message_row(batch: Batch, incoming: Incoming, revision: int, own: set[str]) -> list[object]:
     headers = incoming.headers
     people = {
         name: [[person.name, person.address] for person in getattr(headers, name)]
@@ -160,7 +179,7 @@ def _message_row(batch: Batch, incoming: Incoming, revision: int) -> list[object
         incoming.internaldate,
         Jsonb(people),
         incoming.size,
-        "outbound" if _outbound(batch) else "inbound",
+        _direction(batch, incoming, own),
         incoming.body.snippet if incoming.body else "",
         bool(incoming.attachments),
         incoming.problem,
@@ -270,7 +289,7 @@ def list_of_user(
         {"user_id": user_id, "account_id": account_id, "mailbox": mailbox,
          "internaldate": internaldate, "id": id_, "limit": limit},
     )  # fmt: skip
-    return [_message(row) for row in listed]
+    return [from_row(row) for row in listed]
 
 
 def get_of_user(connection: Connection[TupleRow], user_id: str, message_id: MessageId) -> Message:
@@ -295,7 +314,7 @@ def get_of_user(connection: Connection[TupleRow], user_id: str, message_id: Mess
         raise NotFound("There is no such message.")
     body = Body(text=row["text"], html=row["html"], snippet=row["snippet"])
     parts = _attachments(connection, row["account_id"], message_id)
-    return replace(_message(row), body=body, attachments=parts)
+    return replace(from_row(row), body=body, attachments=parts)
 
 
 def _attachments(
@@ -313,7 +332,8 @@ def _attachments(
     return tuple(Attachment(*row) for row in listed)
 
 
-def _message(row: dict[str, Any]) -> Message:
+def from_row(row: dict[str, Any]) -> Message:
+    """A message out of the columns of `message` and `placed`, without its body."""
     people = {
         name: tuple(Address(*person) for person in row["addresses"].get(name, ()))
         for name in _PEOPLE
@@ -338,4 +358,5 @@ def _message(row: dict[str, Any]) -> Message:
         has_attachments=row["has_attachments"],
         revision=row["revision"],
         problem=row["problem"],
+        thread_id=row["thread_id"],
     )

@@ -11,11 +11,13 @@ from importlib.resources import as_file, files
 
 import psycopg
 import structlog
+from psycopg.rows import TupleRow
 from yoyo import get_backend, read_migrations
 
 from postwire import log
 from postwire.errors import SettingsError
 from postwire.settings import MigrateSettings, load
+from postwire.store import threads
 
 #: Any constant will do, as long as every release uses the same.
 _LOCK = 0x706F737477697265
@@ -34,9 +36,19 @@ def migrate(url: str) -> list[str]:
         try:
             pending = backend.to_apply(read_migrations(str(folder)))
             backend.apply_migrations(pending)
+            _catch_up(guard)
             return [migration.id for migration in pending]
         finally:
             backend.connection.close()
+
+
+def _catch_up(connection: psycopg.Connection[TupleRow]) -> None:
+    """Give messages of older releases their threads, in short transactions while others work."""
+    for account_id in threads.behind(connection):
+        more = True
+        while more:
+            with connection.transaction():
+                more = threads.catch_up(connection, account_id)
 
 
 def main() -> int:

@@ -63,6 +63,18 @@ def transaction(pool: Pool) -> Iterator[Connection[TupleRow]]:
         raise StoreUnavailable(f"The database does not answer: {type(error).__name__}.") from error
 
 
+@contextmanager
+def snapshot(pool: Pool) -> Iterator[Connection[TupleRow]]:
+    """One transaction to read in: all its statements see what its first one saw.
+
+    Raises:
+        StoreUnavailable: the database does not answer, or ended the connection.
+    """
+    with transaction(pool) as connection:
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        yield connection
+
+
 def check(pool: Pool) -> str | None:
     """What is wrong with the database in words, or None; for readiness."""
     try:

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from postwire.errors import CursorMoved, NotFound
-from postwire.model import Attachment, Cursor, MessageId, SetAside
+from postwire.model import Address, Attachment, Cursor, MessageId, SetAside
 from postwire.store import accounts, mailboxes, messages
 from postwire.store.pool import Pool, transaction
 from support import rows
@@ -143,6 +143,49 @@ def test_mail_in_the_sent_mailbox_is_outbound_and_nobody_is_told_of_it_as_new(st
     assert (stored.new, stored.inbound) == (1, 0)
     with transaction(store) as connection:
         assert messages.get_of_user(connection, "ann", MessageId(1)).direction == "outbound"
+
+
+def direction(store: Pool) -> str:
+    """Of the one message there is."""
+    with transaction(store) as connection:
+        return messages.get_of_user(connection, "ann", MessageId(1)).direction
+
+
+@pytest.mark.parametrize("boxes", [("INBOX", "Sent"), ("Sent", "INBOX")])
+def test_mail_that_lies_in_sent_too_is_outbound_whichever_mailbox_came_first(
+    store: Pool, boxes: tuple[str, str]
+) -> None:
+    # Given a mail that came back by a list, from an address that the account does not know
+    account = rows.active(store)
+    for name in boxes:
+        # When it is found in one mailbox and then in the other
+        box = rows.mailbox(store, account, name, "\\Sent" if name == "Sent" else None)
+        rows.store_batch(store, rows.batch(box, rows.incoming(1)))
+    # Then it was sent
+    assert direction(store) == "outbound"
+
+
+@pytest.mark.parametrize(
+    ("special_use", "author", "expected"),
+    [
+        (None, "ann@example.com", "outbound"),
+        (None, "ANN@Example.com", "outbound"),
+        (None, "ann@example.org", "inbound"),
+        ("\\Drafts", "somebody@example.org", "outbound"),
+        ("\\Junk", "somebody@example.org", "inbound"),
+    ],
+)
+def test_direction_goes_by_the_author_and_by_what_the_mailbox_is_for(
+    store: Pool, special_use: str | None, author: str, expected: str
+) -> None:
+    # Given a mailbox of some use, and a message of some author
+    box = rows.mailbox(store, rows.active(store), "Some", special_use)
+    what = rows.batch(box, rows.incoming(1, from_=(Address("", author),)))
+    # When it is stored
+    stored = rows.store_batch(store, what)
+    # Then its direction is told, and nobody hears of their own mail as new
+    assert direction(store) == expected
+    assert (stored.new, stored.inbound) == (1, int(expected == "inbound"))
 
 
 def test_attachments_come_back_in_their_order(store: Pool) -> None:

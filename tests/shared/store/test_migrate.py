@@ -13,6 +13,9 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
+from postwire.store.pool import make_pool, transaction
+from support import rows
+
 MIGRATE = [sys.executable, "-m", "postwire.store.migrate"]
 
 
@@ -46,6 +49,27 @@ def test_several_that_migrate_at_once_apply_each_migration_once(empty_database: 
     assert '"applied": []' in again.stdout
     with psycopg.connect(empty_database) as connection:
         assert connection.execute("SELECT count(*) FROM account").fetchone() == (0,)
+
+
+def test_messages_of_a_release_without_threads_are_given_theirs(database_url: str) -> None:
+    # Given messages as an older release stores them
+    store = make_pool(database_url, 1)
+    box = rows.mailbox(store, rows.active(store))
+    answer = rows.incoming(2, references=("<1@example.com>",))
+    rows.store_batch(store, rows.batch(box, rows.incoming(1), answer, rows.incoming(3)))
+    with transaction(store) as connection:
+        connection.execute("UPDATE message SET thread_id = NULL")
+        connection.execute("DELETE FROM thread_reference")
+        connection.execute("DELETE FROM thread")
+    store.close()
+    # When the next release migrates
+    ended = migrate(database_url)
+    # Then they are in threads
+    assert ended.returncode == 0, ended
+    with psycopg.connect(database_url) as connection:
+        found = connection.execute("SELECT thread_id FROM message ORDER BY id").fetchall()
+    assert found[0] == found[1] != found[2]
+    assert None not in {thread for (thread,) in found}
 
 
 def test_without_a_database_named_it_says_what_to_set() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from postwire.errors import NotFound, StoreUnavailable
 from postwire.store import pool
-from postwire.store.pool import Pool, make_pool, transaction
+from postwire.store.pool import Pool, make_pool, snapshot, transaction
 from support import rows
 
 
@@ -23,6 +23,22 @@ def test_a_transaction_that_raises_leaves_nothing(store: Pool) -> None:
     # Then nothing of it happened
     with transaction(store) as connection:
         assert connection.execute("SELECT id FROM account").fetchall() == [(account.id,)]
+
+
+def test_a_snapshot_sees_nothing_of_what_is_committed_meanwhile_and_writes_nothing(
+    store: Pool,
+) -> None:
+    # Given somebody who reads
+    with snapshot(store) as connection:
+        assert connection.execute("SELECT count(*) FROM account").fetchone() == (0,)
+        # When another one commits something
+        rows.account(store)
+        # Then it is not there for the reader
+        assert connection.execute("SELECT count(*) FROM account").fetchone() == (0,)
+    with snapshot(store) as connection:
+        assert connection.execute("SELECT count(*) FROM account").fetchone() == (1,)
+        with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+            connection.execute("DELETE FROM account")
 
 
 def test_a_database_that_is_not_there_is_named_within_the_wait(

@@ -1,0 +1,77 @@
+"""Accounts with many messages, laid down by SQL alone: to see how queries fare."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg.abc import Params
+
+from postwire.model import AccountId
+
+#: In threads of three, one after the other; every tenth lies in a thread of a thousand.
+_MESSAGES: LiteralString = """
+    INSERT INTO message (account_id, digest, message_id, in_reply_to, "references", subject, date,
+                         internaldate, addresses, size, direction, snippet, has_attachments,
+                         added_revision, revision, thread_id)
+    SELECT %(account)s, sha256(n::text::bytea), '<' || n || '@example.com>', NULL, '{}',
+           'Message ' || n, now(), '2024-01-01'::timestamptz + n * interval '1 minute',
+           '{"from_": [["Bob", "bob@example.com"]], "to": [["", "ann@example.com"]]}',
+           1000, 'inbound', repeat('Words of message ' || n || ' ', 8), n %% 7 = 0,
+           n / 50 + 1, n / 50 + 1,
+           %(first)s + CASE n %% 10 WHEN 0 THEN n / 10000 ELSE 1000 + n / 3 END
+      FROM generate_series(1, %(many)s) AS n
+"""
+_THREADS: LiteralString = """
+    INSERT INTO thread (account_id, id, subject, started_at, participants)
+    SELECT account_id, thread_id, min(subject), min(internaldate),
+           '[[0, 0, "Bob", "bob@example.com"], [0, 1, "", "ann@example.com"]]'
+      FROM message
+     WHERE account_id = %(account)s
+     GROUP BY account_id, thread_id
+"""
+_MAILBOXES: LiteralString = """
+    INSERT INTO mailbox (account_id, name) VALUES (%(account)s, 'INBOX'), (%(account)s, 'Old'),
+                                                  (%(account)s, 'Rare')
+"""
+#: Half of it in INBOX; the oldest tenth in Old, and one message in two thousand in Rare.
+_PLACEMENTS: LiteralString = r"""
+    INSERT INTO placement (account_id, mailbox_id, uidvalidity, uid, message_id, flags)
+    SELECT message.account_id, mailbox.id, 1, message.id, message.id,
+           CASE message.id %% 5 WHEN 0 THEN '{}'::text[] ELSE ARRAY['\Seen'] END
+      FROM message
+      JOIN mailbox ON mailbox.account_id = message.account_id AND mailbox.name =
+           CASE WHEN message.id %% 2000 = 7 THEN 'Rare'
+                WHEN internaldate < '2024-01-01'::timestamptz + %(many)s * interval '6 seconds'
+                THEN 'Old' ELSE 'INBOX' END
+     WHERE message.account_id = %(account)s
+"""
+_REVISION: LiteralString = "UPDATE account SET revision = %(many)s / 50 + 1 WHERE id = %(account)s"
+
+
+def fill(url: str, account_id: AccountId, many: int) -> None:
+    """Give the account so many messages, the oldest first."""
+    with psycopg.connect(url) as connection:
+        row = connection.execute("SELECT setval('thread_id', nextval('thread_id') + 10000000)")
+        (first,) = row.fetchone() or (0,)
+        # The rows fit together; to have each foreign key looked up takes most of the time.
+        connection.execute("SET LOCAL session_replication_role = replica")
+        what: Params = {"account": account_id, "many": many, "first": first - 9_000_000}
+        for statement in (_MESSAGES, _THREADS, _MAILBOXES, _PLACEMENTS, _REVISION):
+            connection.execute(statement, what)
+
+
+def analyze(url: str) -> None:
+    """Let the planner know; autovacuum would, in time."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("VACUUM ANALYZE")
+
+
+def explain(connection: psycopg.Connection[Any], tell: Callable[[str], object]) -> None:
+    """Tell the plan of each statement from now on, in this transaction."""
+    connection.add_notice_handler(lambda notice: tell(notice.message_primary or ""))
+    connection.execute("LOAD 'auto_explain'")
+    connection.execute("SET LOCAL auto_explain.log_level = notice")
+    connection.execute("SET LOCAL auto_explain.log_analyze = on")
+    connection.execute("SET LOCAL auto_explain.log_min_duration = 0")
