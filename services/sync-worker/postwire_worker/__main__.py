@@ -39,7 +39,7 @@ def main() -> int:
         return 2
     log.set_up(settings.log_level, "sync-worker")
     stopping = _on_signals()
-    declare(runtime)
+    declare(runtime, attachment_limit=settings.attachment_limit_mb * 2**20)
     worker = Worker(
         runtime.broker,
         queues=set(settings.worker_queues),

@@ -1,4 +1,4 @@
-"""The actor, and what the outcome of a sync means for its job and its account.
+"""The actors, and what the outcome of a sync means for its job and its account.
 
 The job's row decides whether a run may begin and what comes after it; Dramatiq only carries the
 id here. Commit, then tell: each batch is announced after its transaction.
@@ -25,11 +25,12 @@ from postwire.errors import (
     StoreUnavailable,
     TransientError,
 )
-from postwire.jobs import ACTOR, QUEUE, enqueue
+from postwire.jobs import ACTOR, FETCH_ACTOR, MANUAL_QUEUE, QUEUE, enqueue
 from postwire.metrics import FRESHNESS, MESSAGES_SET_ASIDE, MESSAGES_SYNCED, SYNC_SECONDS
-from postwire.model import Account, Job, JobId, JobState
+from postwire.model import Account, AccountId, Job, JobId, JobState
 from postwire.store import accounts, jobs, mailboxes
 from postwire.store.pool import transaction
+from postwire_worker import attachments
 from postwire_worker.imap import connect
 from postwire_worker.runtime import Runtime
 from postwire_worker.sync import Committed, sync
@@ -48,8 +49,8 @@ _NO_LOGIN = ("paused", "auth_failed")
 log = structlog.get_logger()
 
 
-def declare(runtime: Runtime) -> None:
-    """Make the actor known to the broker."""
+def declare(runtime: Runtime, attachment_limit: int) -> None:
+    """Make the actors known to the broker; attachments have at most `attachment_limit` bytes."""
 
     @dramatiq.actor(
         broker=runtime.broker,
@@ -60,6 +61,16 @@ def declare(runtime: Runtime) -> None:
     )
     def sync_account(job_id: str) -> None:
         run(runtime, JobId(job_id))
+
+    @dramatiq.actor(
+        broker=runtime.broker,
+        queue_name=MANUAL_QUEUE,
+        actor_name=FETCH_ACTOR,
+        time_limit=_TIME_LIMIT,
+        notify_shutdown=True,
+    )
+    def fetch_attachment(account_id: str) -> None:
+        attachments.run(runtime, AccountId(account_id), attachment_limit)
 
 
 def run(runtime: Runtime, job_id: JobId) -> None:

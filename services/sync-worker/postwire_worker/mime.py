@@ -18,7 +18,7 @@ from email.utils import getaddresses
 import fast_mail_parser as fmp
 from selectolax.lexbor import LexborHTMLParser
 
-from postwire.model import Address, Attachment, Body, Headers
+from postwire.model import Address, Attachment, Body, Flow, Headers
 from postwire_worker.structure import Part
 from postwire_worker.text import clean, decoded, moment
 
@@ -107,9 +107,18 @@ def whole(raw: bytes) -> tuple[Body, tuple[Attachment, ...], str | None]:
     return body(text, html), attachments, problem
 
 
-def body(text: str | None, html: str | None) -> Body:
+def attachment(raw: bytes, number: int) -> bytes | None:
+    """The bytes of the `number`-th attachment of a whole message, as `whole` counts them."""
+    try:
+        parts = fmp.parse_email(raw, mode="lazy").attachments
+        return bytes(parts[number - 1].content) if 0 < number <= len(parts) else None
+    except fmp.ParseError:
+        return None
+
+
+def body(text: str | None, html: str | None, flow: Flow = "") -> Body:
     """A body with its snippet; from the HTML only where there is no text."""
-    return Body(text=text, html=html, snippet=_snippet(text, html))
+    return Body(text=text, html=html, snippet=_snippet(text, html), flow=flow)
 
 
 def _texts(raw: bytes) -> tuple[str | None, str | None, str | None]:

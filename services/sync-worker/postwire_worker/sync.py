@@ -16,6 +16,7 @@ from postwire.errors import CursorMoved, MailboxNotFound, TransientError
 from postwire.model import Account, Batch, Cursor, Mailbox, Stored
 from postwire.store import mailboxes, messages
 from postwire.store.pool import Pool, transaction
+from postwire_worker import aside
 from postwire_worker.answers import Listed, State
 from postwire_worker.fetch import Fetched, fetch
 from postwire_worker.imap import SEARCH_LIMIT, Session, today
@@ -41,6 +42,8 @@ class Committed:
 
 def sync(session: Session, pool: Pool, account: Account) -> Iterator[Committed]:
     """Bring the account up to date: new mail of all its mailboxes first, then older mail."""
+    for mended in aside.retry(session, pool, account):
+        yield Committed("backfill", mended.batch, mended.stored)
     unfilled = []
     for mailbox in _mailboxes(session, pool, account):
         status = session.status(mailbox.name)
