@@ -17,6 +17,7 @@ from postwire.settings import ApiSettings
 from postwire.store.pool import make_pool
 from postwire_api import (
     accounts,
+    attachments,
     auth,
     docs,
     headers,
@@ -26,6 +27,7 @@ from postwire_api import (
     page,
     problems,
     realtime,
+    set_aside,
     sync,
 )
 from postwire_api.pulse import Pulse
@@ -85,6 +87,10 @@ def _api(settings: ApiSettings) -> Router:
             mailboxes.list_mailboxes,
             messages.list_messages,
             messages.read_message,
+            attachments.read_attachment,
+            set_aside.list_set_aside,
+            set_aside.retry_set_aside,
+            set_aside.read_set_aside,
             jobs.list_jobs,
             jobs.read_job,
             realtime.make_router(settings),
@@ -105,6 +111,7 @@ def _cors(settings: ApiSettings) -> CORSConfig | None:
         allow_origins=settings.cors_origins,
         allow_methods=["GET", "POST", "PUT", "DELETE"],
         allow_headers=["Authorization", "Content-Type"],
+        expose_headers=["Content-Disposition", "ETag"],
     )
 
 
