@@ -12,7 +12,6 @@ import dramatiq
 import redis
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.errors import BrokerConnectionError
-from dramatiq.middleware import ShutdownNotifications, TimeLimit
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
 
@@ -41,15 +40,15 @@ def make_redis(url: str) -> redis.Redis:
     )
 
 
-def make_broker(url: str) -> RedisBroker:
-    """The broker, with the middleware the jobs need.
+def make_broker(client: redis.Redis) -> RedisBroker:
+    """The broker on `client`, which its caller closes; without any middleware.
 
     No `Retries`: an attempt that failed is a row with a due time, which survives Redis and the
-    worker, while a delayed message is stranded by either (Bogdanp/dramatiq#527).
+    worker, while a delayed message is stranded by either (Bogdanp/dramatiq#527). Nor `TimeLimit`
+    or `ShutdownNotifications`: an exception out of nowhere leaves locks behind that nobody opens
+    again, the log's among them. The worker cuts connections instead.
     """
-    broker = RedisBroker(  # type: ignore[no-untyped-call]
-        client=make_redis(url), middleware=[TimeLimit(), ShutdownNotifications()]
-    )
+    broker = RedisBroker(client=client, middleware=[])  # type: ignore[no-untyped-call]
     for queue in QUEUES:
         broker.declare_queue(queue)
     return broker

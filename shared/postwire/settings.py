@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -32,6 +32,13 @@ def _comma_list(value: object) -> object:
 
 
 CommaList = Annotated[list[str], NoDecode, BeforeValidator(_comma_list)]
+Queue = Literal["sync", "sync.manual"]
+QueueList = Annotated[
+    list[Queue],
+    NoDecode,
+    BeforeValidator(_comma_list),
+    Field(min_length=1),
+]
 Secret = Annotated[SecretStr, AfterValidator(_long_enough)]
 Seconds = Annotated[float, Field(gt=0)]
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -94,7 +101,7 @@ class WorkerSettings(_WithDatabase, _WithRedis):
     #: PEM bundle of certificate authorities trusted beside the system's.
     imap_ca_file: Path | None = None
     #: Queues this worker serves, comma separated.
-    worker_queues: CommaList = Field(default_factory=lambda: ["sync", "sync.manual"])
+    worker_queues: QueueList = Field(default_factory=lambda: list(get_args(Queue)))
     #: Jobs of one process at a time.
     worker_threads: Annotated[int, Field(ge=1, le=64)] = 4
     #: Megabytes (2^20 bytes) of the largest attachment that is fetched.

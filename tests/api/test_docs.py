@@ -59,3 +59,16 @@ def test_the_page_shows_every_operation_and_runs_nothing(
     for name, _ in operations(document):
         method, path = name.split()
         assert f"<code>{method.upper()} {path}</code>" in answer.text
+
+
+def test_the_page_shows_each_field_that_is_sent_and_marks_code(
+    client: Client, document: dict[str, Any]
+) -> None:
+    # When the page is opened
+    page = client.get("/api/docs").text
+    # Then each schema has its place, with its fields, and no mark-up is left raw
+    for name, schema in document["components"]["schemas"].items():
+        section = page.partition(f'<h3 id="{name}">')[2].partition("<h3")[0]
+        for field in schema.get("properties", {}):
+            assert f"<code>{field}</code>" in section, f"{name}.{field}"
+    assert "`" not in page

@@ -21,7 +21,7 @@ def queue_length(url: str, name: str) -> int:
 
 def test_a_person_and_the_machine_have_queues_of_their_own(redis_url: str) -> None:
     # Given a broker
-    broker = jobs.make_broker(redis_url)
+    broker = jobs.make_broker(jobs.make_redis(redis_url))
     # When jobs are asked for by a person and by the machine
     jobs.enqueue_all(
         broker, [(JobId("one"), "manual"), (JobId("two"), "auto"), (JobId("three"), "push")]
@@ -58,7 +58,7 @@ def test_attachments_are_asked_for_by_name_on_the_manual_queue() -> None:
 
 def test_a_job_with_a_delay_waits_in_the_delay_queue(redis_url: str) -> None:
     # Given a broker
-    broker = jobs.make_broker(redis_url)
+    broker = jobs.make_broker(jobs.make_redis(redis_url))
     # When a job is put off
     jobs.enqueue(broker, JobId("one"), "auto", delay=1.5)
     # Then it is not among those that are due
@@ -69,7 +69,7 @@ def test_a_job_with_a_delay_waits_in_the_delay_queue(redis_url: str) -> None:
 
 def test_a_redis_that_is_gone_is_named_at_once() -> None:
     # Given nobody at the address
-    broker = jobs.make_broker("redis://127.0.0.1:1/0")
+    broker = jobs.make_broker(jobs.make_redis("redis://127.0.0.1:1/0"))
     # When a job is put on its queue
     began = time.monotonic()
     with pytest.raises(QueueUnavailable):
@@ -80,7 +80,7 @@ def test_a_redis_that_is_gone_is_named_at_once() -> None:
 
 def test_a_redis_that_does_not_answer_is_named_within_seconds(redis_url: str) -> None:
     # Given a Redis that takes commands and answers none for a while
-    broker = jobs.make_broker(redis_url)
+    broker = jobs.make_broker(jobs.make_redis(redis_url))
     with redis.Redis.from_url(redis_url) as client:
         client.client_pause(6000)
         # When a job is put on its queue

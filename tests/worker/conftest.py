@@ -31,10 +31,11 @@ KEYS = f"k1:{'A' * 43}="
 @pytest.fixture
 def runtime(database_url: str, redis_url: str, dovecot: Dovecot) -> Iterator[Runtime]:
     """What a worker holds open; it trusts the tests' own certificate."""
+    client = make_redis(redis_url)
     runtime = Runtime(
         pool=make_pool(database_url, 8),
-        redis=make_redis(redis_url),
-        broker=make_broker(redis_url),
+        redis=client,
+        broker=make_broker(client),
         keyring=make_keyring(KEYS),
         ssl_context=trusting(dovecot),
         holder=f"test:{uuid.uuid4().hex}",

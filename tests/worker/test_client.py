@@ -6,6 +6,7 @@ import base64
 import logging
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,15 +25,15 @@ from postwire.errors import (
 )
 from postwire.model import Account, Security
 from postwire_worker import client as module
-from postwire_worker.client import Client, log_in
+from postwire_worker.client import Client, cut_overdue, log_in
 from postwire_worker.imap import make_ssl_context
 from support.dovecot import Dovecot
 from support.fake_imap import FakeImap, Wire, capabilities, fake_imap, mailbox, server_context
 from support.mailbox import MailUser, trusting
 
 
-@pytest.fixture(autouse=True)
-def short_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "CONNECT_TIMEOUT", 0.5)
     monkeypatch.setattr(module, "READ_TIMEOUT", 0.5)
     monkeypatch.setattr(module, "LOGOUT_TIMEOUT", 0.5)
@@ -117,6 +118,7 @@ def test_a_port_that_refuses_is_named() -> None:
         log_in(unsaved("127.0.0.1", port), "secret", make_ssl_context(None))
 
 
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("security", ["tls", "none"])
 def test_a_black_hole_is_given_up_in_time(security: Security) -> None:
     # Given a server whose queue of connections is full, so that the kernel answers no more
@@ -138,6 +140,7 @@ def test_a_black_hole_is_given_up_in_time(security: Security) -> None:
             one.close()
 
 
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("security", ["tls", "starttls", "none"])
 def test_a_server_that_accepts_and_is_silent_is_given_up_in_time(security: Security) -> None:
     # Given a server that says nothing at all
@@ -305,6 +308,7 @@ def test_control_characters_in_credentials_are_never_sent(username: str, passwor
     assert server.connected == []
 
 
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize(
     "answers",
     [
@@ -358,6 +362,7 @@ def test_what_was_put_in_before_tls_is_not_taken_for_the_servers_answer(
     assert names == ["INBOX"]
 
 
+@pytest.mark.usefixtures("impatient")
 def test_what_came_after_the_ok_to_starttls_is_not_read(
     dovecot: Dovecot, context: ssl.SSLContext
 ) -> None:
@@ -380,6 +385,7 @@ def test_what_came_after_the_ok_to_starttls_is_not_read(
             assert not server.heard("LOGIN")
 
 
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize(
     "greeting",
     [b"", b"220 smtp.example ESMTP\r\n", b"HTTP/1.1 400 Bad Request\r\n", b"\0\xff\r\n", b"* \r\n"],
@@ -401,6 +407,7 @@ def test_an_endless_greeting_is_given_up() -> None:
         assert isinstance(refused(server), ConnectionLost)
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_logout_that_is_not_answered_holds_nobody_up() -> None:
     # Given a server that does not answer LOGOUT
     with fake_imap({"LOGOUT": Wire.hang}) as server:
@@ -413,6 +420,57 @@ def test_a_logout_that_is_not_answered_holds_nobody_up() -> None:
         # Then that took a moment
         assert time.monotonic() - started < 2
         assert server.heard("LOGOUT")
+
+
+@pytest.mark.parametrize("where", ["CAPABILITY", "LOGIN", "STARTTLS"])
+def test_a_server_that_drips_is_cut_when_its_time_is_over(
+    dovecot: Dovecot,
+    context: ssl.SSLContext,
+    monkeypatch: pytest.MonkeyPatch,
+    where: str,
+) -> None:
+    # Given a server that sends a byte now and then for ever, and little patience
+    monkeypatch.setattr(module, "LOGIN_LIMIT", 0.2)
+    presented = server_context(dovecot)
+
+    def drip(wire: Wire, tag: str) -> None:
+        if where == "STARTTLS":
+            wire.send(f"{tag} OK begin\r\n".encode())
+            wire.secure(presented)
+        while True:
+            wire.send(b"*")
+            time.sleep(0.01)
+
+    over = threading.Event()
+
+    def keep_the_time() -> None:
+        while not over.wait(0.05):
+            cut_overdue()
+
+    keeper = threading.Thread(target=keep_the_time)
+    keeper.start()
+
+    # When a login is tried
+    with fake_imap({**capabilities("IMAP4rev1", "STARTTLS"), where: drip}) as server:
+        error = refused(
+            server, security="starttls" if where == "STARTTLS" else "none", context=context
+        )
+    over.set()
+    keeper.join()
+
+    # Then it ends, and nothing is kept of it
+    assert isinstance(error, ConnectionLost)
+    assert not module._deadlines
+
+
+def test_a_connection_in_time_is_left_alone(dovecot: Dovecot, user: MailUser) -> None:
+    account = unsaved(dovecot.host, dovecot.port, username=user.name)
+    with logged_in(account, dovecot.password, make_ssl_context(None)) as client:
+        cut_overdue()
+        client.allow(None)
+        cut_overdue()
+        assert client.noop()
+    assert not module._deadlines
 
 
 def test_nothing_of_the_conversation_is_formatted_for_a_log(

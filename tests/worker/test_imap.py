@@ -32,7 +32,7 @@ PLAIN: ssl.SSLContext = make_ssl_context(None)
 
 @pytest.fixture(autouse=True)
 def short_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "READ_TIMEOUT", 2)
+    monkeypatch.setattr(client, "READ_TIMEOUT", 10)
     monkeypatch.setattr(client, "LOGOUT_TIMEOUT", 0.2)
 
 
@@ -380,6 +380,30 @@ def test_a_literal_that_is_too_long_is_read_past_and_not_kept() -> None:
 
         # Then memory has not grown by as much, and the session goes on
         assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100 * 1024
+        assert session.select("INBOX") == State(1, 1)
+
+
+def test_an_answer_without_an_end_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a server that tells of flags for ever, and one whose literals never end
+    monkeypatch.setattr(client, "ANSWER_LIMIT", 1_000_000)
+
+    def lines(wire: Wire, _tag: str) -> None:
+        while True:
+            wire.send(b"* 1 FETCH (FLAGS ())\r\n" * 1000)
+
+    def literals(wire: Wire, tag: str) -> None:
+        for _ in range(30):
+            wire.send(b"* 1 FETCH (UID 1 BODY[1] {100000}\r\n" + b"x" * 100_000 + b")\r\n")
+        wire.send(f"{tag} OK done\r\n".encode())
+
+    # When messages are asked for
+    # Then the first connection is lost, and the second one goes on
+    with scripted({"UID FETCH": lines}) as (session, _):
+        with pytest.raises(ConnectionLost):
+            session.uid_fetch_structures([1])
+    with scripted({"UID FETCH": literals}) as (session, _):
+        with pytest.raises(Unservable):
+            session.uid_fetch_sections([1], ["1"], 9)
         assert session.select("INBOX") == State(1, 1)
 
 

@@ -208,6 +208,29 @@ def test_a_structure_with_gaps_is_good_enough() -> None:
     assert (part.encoding, part.charset, part.filename) == ("7bit", "", None)
 
 
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        (b'attachment; filename="quarter.csv"', "quarter.csv"),
+        (b"ATTACHMENT;filename=a.csv", "a.csv"),
+        (b"attachment; filename*=utf-8''%e2%82%ac.csv", "€.csv"),
+        (b"attachment; filename==?utf-8?q?=E2=82=AC=2Ecsv?=", "€.csv"),
+        (b"attachment", None),
+    ],
+)
+def test_a_disposition_written_as_its_header_field_is_read(line: bytes, name: str | None) -> None:
+    # Given a part as pymap describes it: a string where a list belongs
+    described = (b"text", b"plain", None, None, None, b"7bit", 9, 1, None, line, None, None)
+
+    # When it is read
+    (part,) = leaves(described)
+
+    # Then it is an attachment with its name
+    assert part.disposition == "attachment"
+    assert part.filename == name
+    assert not part.is_body
+
+
 def test_odd_parameters_do_not_hide_a_part() -> None:
     for odd in ((b"CHARSET", None), (b"CHARSET", 7), (None, b"x"), (b"name*99999*", b"'''%")):
         (part,) = leaves((*TEXT[:2], odd, *TEXT[3:]))

@@ -271,3 +271,66 @@ def test_a_sent_mailbox_without_special_use_is_known_by_its_name() -> None:
     # Then it is found
     assert found is not None
     assert found.name == "INBOX.Sent"
+
+
+def test_a_mailbox_that_one_search_cannot_list_is_searched_in_ranges(
+    runtime: Runtime, add_account: Accounts, user: MailUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given searches of two UIDs, seven messages of which two in the middle were expunged
+    monkeypatch.setattr(policy, "SEARCH_LIMIT", 2)
+    account = add_account.add(user, window_days=None)
+    user.append(*[letter(f"no. {n}") for n in range(1, 8)])
+    with user.session() as client:
+        client.select_folder("INBOX")
+        client.delete_messages([3, 4])
+        client.expunge()
+
+    # When they are synced, and five more arrive
+    first = run(runtime, account)
+    user.append(*[letter(f"no. {n}") for n in range(8, 13)])
+    second = run(runtime, account)
+
+    # Then all were found: what was there newest first, what arrived in its order
+    found = [[i.headers.subject for i in c.batch.incoming] for c in first]
+    assert found == [["no. 7"], ["no. 6", "no. 5"], ["no. 2", "no. 1"]]
+    arrived = [[i.headers.subject for i in c.batch.incoming] for c in second]
+    assert arrived == [["no. 8", "no. 9"], ["no. 10", "no. 11"], ["no. 12"]]
+
+    # And nothing is left to do
+    assert run(runtime, account) == []
+
+
+def test_ranges_that_were_searched_are_not_searched_again(
+    runtime: Runtime, add_account: Accounts, user: MailUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a first sync that ends after its first batch
+    monkeypatch.setattr(policy, "SEARCH_LIMIT", 3)
+    account = add_account.add(user)
+    user.append(*[letter(f"no. {n}") for n in range(1, 8)])
+    with connect(account, runtime.password(account), runtime.ssl_context, "sync") as session:
+        next(sync(session, runtime.pool, account))
+
+    # When it goes on
+    committed = run(runtime, account)
+
+    # Then it goes on below, and all is there
+    assert [i.headers.subject for i in committed[0].batch.incoming] == ["no. 6", "no. 5", "no. 4"]
+    assert len(stored(runtime, account)) == 7
+
+
+def test_old_mail_that_is_left_out_leaves_the_backfill_complete(
+    runtime: Runtime, add_account: Accounts, user: MailUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a window that holds none of the mail, in several ranges
+    monkeypatch.setattr(policy, "SEARCH_LIMIT", 2)
+    account = add_account.add(user, window_days=1)
+    user.append(*[letter()] * 5, received=datetime.now(UTC) - timedelta(days=9))
+
+    # When it is synced
+    run(runtime, account)
+
+    # Then the window is filled, with nothing
+    with transaction(runtime.pool) as connection:
+        kept = mailboxes.keep(connection, account.id, "INBOX", "/", None)
+    assert kept.cursor is not None
+    assert (kept.cursor.uidnext, kept.cursor.backfill_uid) == (6, 0)

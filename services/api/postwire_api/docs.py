@@ -6,6 +6,7 @@ token. This one runs none.
 
 from __future__ import annotations
 
+import re
 from html import escape
 from importlib.metadata import version
 from typing import Any
@@ -33,13 +34,15 @@ class _Page(OpenAPIRenderPlugin):
             for path, methods in openapi_schema["paths"].items()
             for method, operation in methods.items()
         ]
+        schemas = openapi_schema["components"]["schemas"]
+        sections += ["<h2>What is sent and answered</h2>", *map(_schema, sorted(schemas.items()))]
         title = escape(openapi_schema["info"]["title"])
         document = self.get_openapi_json_route(request)
         return (
             f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
             '<meta name="viewport" content="width=device-width">'
             f"<style>{_STYLE}</style></head><body><h1>{title}</h1>"
-            f"<p>{escape(openapi_schema['info']['description'])}</p>"
+            f"<p>{_prose(openapi_schema['info']['description'])}</p>"
             f'<p>For programs: <a href="{document}">{document}</a></p>'
             f"{''.join(sections)}</body></html>"
         ).encode()
@@ -47,30 +50,58 @@ class _Page(OpenAPIRenderPlugin):
 
 def _operation(path: str, method: str, operation: dict[str, Any]) -> str:
     parameters = [
-        (one["name"], f"{one['in']}. {one.get('description', '')}")
+        (one["name"], _prose(f"{one['in']}. {one.get('description', '')}"))
         for one in operation.get("parameters", [])
     ]
     answers = [
-        (status, f"{one['description']} {_names(one)}")
+        (status, f"{_prose(one['description'])} {_names(one)}")
         for status, one in sorted(operation["responses"].items())
     ]
     takes = [("body", _names(operation["requestBody"]))] if "requestBody" in operation else []
     return (
         f"<h2><code>{method.upper()} {escape(path)}</code> {escape(operation['summary'])}</h2>"
-        f"<p>{escape(operation.get('description', ''))}</p>{_list(parameters + takes + answers)}"
+        f"<p>{_prose(operation.get('description', ''))}</p>{_list(parameters + takes + answers)}"
     )
 
 
+def _schema(named: tuple[str, dict[str, Any]]) -> str:
+    name, schema = named
+    fields = [
+        (field, f"{_type(one)}. {_prose(one.get('description', ''))}")
+        for field, one in schema.get("properties", {}).items()
+    ]
+    return f'<h3 id="{escape(name)}">{escape(name)}</h3>{_list(fields)}'
+
+
+def _type(schema: dict[str, Any]) -> str:
+    """What a value may be, in words; a schema of its own as a link."""
+    match schema:
+        case {"$ref": str() as reference}:
+            name = escape(reference.rpartition("/")[2])
+            return f'<a href="#{name}">{name}</a>'
+        case {"oneOf": list() as choices}:
+            return " or ".join(map(_type, choices))
+        case {"enum": list() as values}:
+            return " or ".join(f"<code>{escape(str(value))}</code>" for value in values)
+        case {"type": "array", "items": dict() as items}:
+            return f"list of {_type(items)}"
+        case _:
+            return escape(schema.get("format") or str(schema.get("type", "any")))
+
+
 def _names(content: dict[str, Any]) -> str:
-    """The names of the schemas that a body can have."""
-    schemas = [one["schema"] for one in content.get("content", {}).values()]
-    choices = [choice for schema in schemas for choice in schema.get("oneOf", [schema])]
-    return " or ".join(choice["$ref"].rpartition("/")[2] for choice in choices if "$ref" in choice)
+    """The schemas that a body can have."""
+    return " or ".join(_type(one["schema"]) for one in content.get("content", {}).values())
 
 
 def _list(rows: list[tuple[str, str]]) -> str:
-    terms = (f"<dt><code>{escape(term)}</code></dt><dd>{escape(text)}</dd>" for term, text in rows)
+    terms = (f"<dt><code>{escape(term)}</code></dt><dd>{html}</dd>" for term, html in rows)
     return f"<dl>{''.join(terms)}</dl>"
+
+
+def _prose(text: str) -> str:
+    """Text with its `code` marked as such."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def make_config() -> OpenAPIConfig:

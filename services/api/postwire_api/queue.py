@@ -34,8 +34,8 @@ class Queue:
     """Puts jobs on their queues and tells events."""
 
     def __init__(self, url: str) -> None:
-        self._broker = jobs.make_broker(url)
         self._redis = jobs.make_redis(url)
+        self._broker = jobs.make_broker(self._redis)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="redis")
         self._room = threading.BoundedSemaphore(_BACKLOG)
 
@@ -72,6 +72,7 @@ class Queue:
     def close(self) -> None:
         """Begin nothing more; what has begun ends by its own timeouts."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+        self._redis.connection_pool.disconnect(inuse_connections=False)
 
     def _submit(self, call: Callable[..., T], *args: object) -> Future[T]:
         if not self._room.acquire(blocking=False):

@@ -5,9 +5,9 @@ One process and no forks, so that its metrics are its own and Kubernetes does th
 
 from __future__ import annotations
 
-import signal
 import sys
-import threading
+from itertools import chain
+from queue import Empty, SimpleQueue
 
 import structlog
 from dramatiq import Worker
@@ -19,12 +19,14 @@ from postwire.settings import WorkerSettings, load
 from postwire.store import jobs, pool
 from postwire.store.pool import transaction
 from postwire_worker.actors import declare
+from postwire_worker.client import cut_overdue
+from postwire_worker.ending import leave, on_signal
 from postwire_worker.runtime import Runtime, make_runtime
 
 #: Milliseconds between looks at an idle queue; Dramatiq's own second is too long for a push.
 _WORKER_TIMEOUT = 100
-#: Milliseconds that running jobs have to come to the end of a batch.
-_SHUTDOWN = 7_000
+#: Milliseconds that running jobs have to come to their end.
+_SHUTDOWN = 4_000
 #: Seconds between two signs of life for the jobs that this process holds.
 _HEARTBEAT = 5.0
 
@@ -33,12 +35,14 @@ def main() -> int:
     """Run until SIGTERM or SIGINT."""
     try:
         settings = load(WorkerSettings)
+        log.set_up(settings.log_level, "sync-worker")
         runtime = make_runtime(settings, connections=settings.worker_threads + 3)
     except SettingsError as error:
         sys.stderr.write(f"postwire sync-worker: {error}\n")
         return 2
-    log.set_up(settings.log_level, "sync-worker")
-    stopping = _on_signals()
+    # Not an Event, whose lock the main thread may hold when the signal comes.
+    signals: SimpleQueue[None] = SimpleQueue()
+    on_signal(lambda: signals.put(None))
     declare(runtime, attachment_limit=settings.attachment_limit_mb * 2**20)
     worker = Worker(
         runtime.broker,
@@ -56,19 +60,24 @@ def main() -> int:
         ready={"database": lambda: pool.check(runtime.pool)},
     )
     structlog.get_logger().info("ready", ops_port=port, queues=settings.worker_queues)
-    while not stopping.wait(_HEARTBEAT):
-        _hold(runtime)
+    while not _told_to_stop(signals):
+        cut_overdue()
+        if runtime.runs:
+            _hold(runtime)
+    runtime.stopping.set()
     worker.stop(timeout=_SHUTDOWN)
-    _let_go(runtime)
+    if runtime.runs:
+        _let_go(runtime)
     runtime.close()
     return 0
 
 
-def _on_signals() -> threading.Event:
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
-    return stopping
+def _told_to_stop(signals: SimpleQueue[None]) -> bool:
+    try:
+        signals.get(timeout=_HEARTBEAT)
+    except Empty:
+        return False
+    return True
 
 
 def _stopped_threads(worker: Worker) -> str | None:
@@ -79,7 +88,8 @@ def _stopped_threads(worker: Worker) -> str | None:
 def _hold(runtime: Runtime) -> None:
     try:
         with transaction(runtime.pool) as connection:
-            jobs.hold(connection, runtime.holder)
+            for holder in tuple(runtime.runs):
+                jobs.hold(connection, holder)
     except StoreUnavailable as error:
         structlog.get_logger().warning("no sign of life given", error=str(error))
 
@@ -88,12 +98,12 @@ def _let_go(runtime: Runtime) -> None:
     """What this process still held goes to another at once, not when the hold has run out."""
     try:
         with transaction(runtime.pool) as connection:
-            stranded = jobs.let_go(connection, runtime.holder)
-        for job in stranded:
+            held = [jobs.let_go(connection, holder) for holder in tuple(runtime.runs)]
+        for job in chain.from_iterable(held):
             enqueue(runtime.broker, job.id, job.reason)
     except (StoreUnavailable, QueueUnavailable) as error:
         structlog.get_logger().warning("jobs left to the sweep", error=str(error))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

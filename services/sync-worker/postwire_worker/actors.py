@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import random
 import time
+import traceback
+import uuid
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import dramatiq
@@ -37,10 +40,8 @@ from postwire_worker.sync import Committed, sync
 
 #: Seconds a run may take before it makes way for others; it goes on where it stopped.
 BUDGET = 20.0
-#: Milliseconds after which a run is broken off: a batch that hangs in spite of all timeouts.
-_TIME_LIMIT = 10 * 60 * 1000
 #: Seconds before the second attempt; doubled before the third.
-_BACKOFF = 5.0
+BACKOFF = 5.0
 #: Seconds a server may make us wait at most.
 _LONGEST_WAIT = 60 * 60.0
 #: States in which no login is tried.
@@ -49,94 +50,112 @@ _NO_LOGIN = ("paused", "auth_failed")
 log = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One run of a job; `holder` is its name in the job's row."""
+
+    runtime: Runtime
+    job: Job
+    holder: str
+
+
 def declare(runtime: Runtime, attachment_limit: int) -> None:
     """Make the actors known to the broker; attachments have at most `attachment_limit` bytes."""
 
-    @dramatiq.actor(
-        broker=runtime.broker,
-        queue_name=QUEUE,
-        actor_name=ACTOR,
-        time_limit=_TIME_LIMIT,
-        notify_shutdown=True,
-    )
+    @dramatiq.actor(broker=runtime.broker, queue_name=QUEUE, actor_name=ACTOR)
     def sync_account(job_id: str) -> None:
-        run(runtime, JobId(job_id))
+        try:
+            run(runtime, JobId(job_id))
+        except StoreUnavailable as error:
+            # No news with a traceback: the job's row stays, and is queued again.
+            log.warning("a run was broken off", job=job_id, error=str(error))
 
-    @dramatiq.actor(
-        broker=runtime.broker,
-        queue_name=MANUAL_QUEUE,
-        actor_name=FETCH_ACTOR,
-        time_limit=_TIME_LIMIT,
-        notify_shutdown=True,
-    )
+    @dramatiq.actor(broker=runtime.broker, queue_name=MANUAL_QUEUE, actor_name=FETCH_ACTOR)
     def fetch_attachment(account_id: str) -> None:
-        attachments.run(runtime, AccountId(account_id), attachment_limit)
+        try:
+            attachments.run(runtime, AccountId(account_id), attachment_limit)
+        except StoreUnavailable as error:
+            # The request's row stays; whoever still waits asks again.
+            log.warning("attachments were not fetched", account=account_id, error=str(error))
 
 
 def run(runtime: Runtime, job_id: JobId) -> None:
     """Run the job if it is due and nobody has it."""
+    holder = f"{runtime.holder}:{uuid.uuid4().hex[:8]}"
     with transaction(runtime.pool) as connection:
-        job = jobs.claim(connection, job_id, runtime.holder)
+        job = jobs.claim(connection, job_id, holder)
     if job is None:
         return
+    runtime.runs.add(holder)
+    try:
+        with structlog.contextvars.bound_contextvars(account=job.account_id, job=job.id):
+            _measured(_Run(runtime, job, holder))
+    finally:
+        runtime.runs.discard(holder)
+
+
+def _measured(run: _Run) -> None:
     started = time.monotonic()
     outcome = "crashed"
-    with structlog.contextvars.bound_contextvars(account=job.account_id, job=job.id):
-        try:
-            outcome = _attempt(runtime, job)
-        finally:
-            SYNC_SECONDS.labels(outcome=outcome).observe(time.monotonic() - started)
-
-
-def _attempt(runtime: Runtime, job: Job) -> str:  # noqa: PLR0911 - a table
     try:
-        with transaction(runtime.pool) as connection:
-            account = accounts.get(connection, job.account_id)
+        outcome = _attempt(run)
+    finally:
+        SYNC_SECONDS.labels(outcome=outcome).observe(time.monotonic() - started)
+
+
+def _attempt(run: _Run) -> str:  # noqa: PLR0911 - a table
+    try:
+        with transaction(run.runtime.pool) as connection:
+            account = accounts.get(connection, run.job.account_id)
     except NotFound:
         return "account_gone"
     try:
-        return _sync(runtime, job, account)
+        return _sync(run, account)
     except CursorMoved:
-        _finish(runtime, job, found=0, more=True)
+        _finish(run, found=0, more=True)
         return "lost_race"
     except StoreUnavailable:
         # Nothing can be written now: the hold runs out, and the sweep queues the job again.
         raise
     except TransientError as error:
-        _put_off(runtime, job, account, error)
+        _put_off(run, account, error)
         return "transient"
     except NotFound:
         return "account_gone"
     except PermanentError as error:
-        _give_up(runtime, job, account, error)
+        _give_up(run, account, error)
         return "permanent"
-    except Exception as error:
-        log.exception("a sync failed for a reason nobody foresaw")
-        _put_off(runtime, job, account, TransientError(f"Internal error: {type(error).__name__}."))
+    except Exception as error:  # noqa: BLE001 - one account's trouble is not the worker's
+        kind = type(error).__name__
+        # Not its words: they may be mail.
+        where = traceback.format_tb(error.__traceback__)
+        log.error("a sync failed for a reason nobody foresaw", kind=kind, where=where)  # noqa: TRY400
+        _put_off(run, account, TransientError(f"Internal error: {kind}."))
         return "crashed"
 
 
-def _sync(runtime: Runtime, job: Job, account: Account) -> str:
+def _sync(run: _Run, account: Account) -> str:
     if account.state in _NO_LOGIN:
         raise PermanentError(account.state_reason or "The account is paused.")
+    runtime = run.runtime
     until = time.monotonic() + BUDGET
     found, more = 0, False
     with connect(account, runtime.password(account), runtime.ssl_context, "sync") as session:
         runtime.move(account, "active")
         for committed in sync(session, runtime.pool, account):
             found += committed.stored.new
-            _tell(runtime, job, account, committed)
-            if time.monotonic() > until:
+            _tell(run, account, committed)
+            if time.monotonic() > until or runtime.stopping.is_set():
                 more = True
                 break
-    _finish(runtime, job, found=found, more=more)
+    _finish(run, found=found, more=more)
     return "found" if found else "unchanged"
 
 
-def _tell(runtime: Runtime, job: Job, account: Account, committed: Committed) -> None:
+def _tell(run: _Run, account: Account, committed: Committed) -> None:
     arrived = committed.kind == "new"
-    event = events.of_batch(account, committed.stored, _type(job, committed), announce=arrived)
-    events.publish(runtime.redis, event)
+    event = events.of_batch(account, committed.stored, _type(run.job, committed), announce=arrived)
+    events.publish(run.runtime.redis, event)
     outbound = committed.stored.new - committed.stored.inbound
     MESSAGES_SYNCED.labels(direction="inbound").inc(committed.stored.inbound)
     MESSAGES_SYNCED.labels(direction="outbound").inc(outbound)
@@ -156,59 +175,60 @@ def _type(job: Job, committed: Committed) -> events.Type:
     return "push" if job.reason == "push" else "sync"
 
 
-def _finish(runtime: Runtime, job: Job, *, found: int, more: bool) -> None:
-    with transaction(runtime.pool) as connection:
+def _finish(run: _Run, *, found: int, more: bool) -> None:
+    with transaction(run.runtime.pool) as connection:
         if not more:
-            accounts.looked_at(connection, job.account_id)
-            mailboxes.checked(connection, job.account_id)
-        state = jobs.finish(connection, job, runtime.holder, found=found, more=more)
-    _queue_again(runtime, job, state)
+            accounts.looked_at(connection, run.job.account_id)
+            mailboxes.checked(connection, run.job.account_id)
+        state = jobs.finish(connection, run.job, run.holder, found=found, more=more)
+    _queue_again(run, state)
 
 
-def _put_off(runtime: Runtime, job: Job, account: Account, error: TransientError) -> None:
-    delay = _delay(job, error)
-    with transaction(runtime.pool) as connection:
-        state = jobs.put_off(connection, job, runtime.holder, str(error), delay)
+def _put_off(run: _Run, account: Account, error: TransientError) -> None:
+    delay = _delay(run.job, error)
+    with transaction(run.runtime.pool) as connection:
+        state = jobs.put_off(connection, run.job, run.holder, str(error), delay)
         if state == "failed":
             accounts.failed(connection, account.id)
     log.info("attempt failed", error=str(error), kind=type(error).__name__, state=state)
     if state == "failed" or account.state == "connecting":
-        runtime.move(account, "unreachable", str(error))
-    _told_failed(runtime, account, state, error)
-    _queue_again(runtime, job, state, delay)
+        run.runtime.move(account, "unreachable", str(error))
+    _told_failed(run, account, state, error)
+    _queue_again(run, state, delay)
 
 
 def _delay(job: Job, error: TransientError) -> float:
     if isinstance(error, ServerBusy) and error.retry_after:
         return min(error.retry_after, _LONGEST_WAIT)
-    return _BACKOFF * float(2**job.attempts) * random.uniform(1, 2)  # noqa: S311 - jitter
+    return BACKOFF * float(2**job.attempts) * random.uniform(1, 2)  # noqa: S311 - jitter
 
 
-def _give_up(runtime: Runtime, job: Job, account: Account, error: PermanentError) -> None:
-    with transaction(runtime.pool) as connection:
-        state = jobs.give_up(connection, job, runtime.holder, str(error))
+def _give_up(run: _Run, account: Account, error: PermanentError) -> None:
+    with transaction(run.runtime.pool) as connection:
+        state = jobs.give_up(connection, run.job, run.holder, str(error))
         accounts.failed(connection, account.id)
     log.info("job given up", error=str(error), kind=type(error).__name__)
     if account.state not in _NO_LOGIN:
         refused = isinstance(error, AuthenticationFailed | CredentialUnreadable)
-        runtime.move(account, "auth_failed" if refused else "unreachable", str(error))
-    _told_failed(runtime, account, state, error)
-    _queue_again(runtime, job, state)
+        run.runtime.move(account, "auth_failed" if refused else "unreachable", str(error))
+    _told_failed(run, account, state, error)
+    _queue_again(run, state)
 
 
-def _told_failed(
-    runtime: Runtime, account: Account, state: JobState | None, error: Exception
-) -> None:
+def _told_failed(run: _Run, account: Account, state: JobState | None, error: Exception) -> None:
     if state == "failed":
-        events.publish(runtime.redis, events.of_failure(account, str(error)))
+        events.publish(run.runtime.redis, events.of_failure(account, str(error)))
 
 
-def _queue_again(
-    runtime: Runtime, job: Job, state: JobState | None, delay: float | None = None
-) -> None:
+def _queue_again(run: _Run, state: JobState | None, delay: float | None = None) -> None:
     if state not in {"waiting", "delayed"}:
         return
     try:
-        enqueue(runtime.broker, job.id, job.reason, delay)
-    except QueueUnavailable:
+        with transaction(run.runtime.pool) as connection:
+            # As it is now: a person may have asked meanwhile, and has a queue of their own.
+            job = jobs.get_of_user(connection, run.job.user_id, run.job.id)
+        enqueue(run.runtime.broker, job.id, job.reason, delay)
+    except (QueueUnavailable, StoreUnavailable):
         log.warning("job not queued; the sweep will")
+    except NotFound:
+        return

@@ -9,8 +9,10 @@ import imaplib
 import re
 import socket
 import ssl
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 from imapclient import IMAPClient, SocketTimeout
 from imapclient.exceptions import CapabilityError, LoginError
@@ -32,10 +34,16 @@ from postwire_worker import refusals
 CONNECT_TIMEOUT = 10.0
 #: Seconds between two bytes of an answer.
 READ_TIMEOUT = 30.0
+#: Seconds until we must be logged in, and until a sync must have ended: a server that sends a byte
+#: now and then keeps within all timeouts.
+LOGIN_LIMIT = 60.0
+SYNC_LIMIT = 10 * 60.0
 #: Seconds a server may take to say good-bye; nobody needs to hear it.
 LOGOUT_TIMEOUT = 2.0
 #: Bytes of a literal that are kept; more than is ever asked for at once.
 LITERAL_LIMIT = 32 * 1024 * 1024
+#: Bytes of all literals, and of all lines, that one command is answered with and that are kept.
+ANSWER_LIMIT = 64 * 1024 * 1024
 #: Bytes of a literal, and lines' worth of a line, that are waited for without keeping them.
 _SKIPPED = 1024 * 1024 * 1024
 _PIECE = 64 * 1024
@@ -70,21 +78,50 @@ class _Bounded(imaplib.IMAP4):
     without mercy, would stop an account for ever.
     """
 
+    #: Bytes of literals and lines since the last command.
+    _literals = 0
+    _lines = 0
+
+    def open(self, *args: Any, **options: Any) -> None:
+        """Connect; from now on the time is kept."""
+        super().open(*args, **options)
+        _deadlines[self] = time.monotonic() + LOGIN_LIMIT
+
+    def shutdown(self) -> None:
+        """Close the connection."""
+        _deadlines.pop(self, None)
+        super().shutdown()
+
+    def _command(self, name: str, *args: Any) -> Any:
+        self._literals = self._lines = 0
+        return super()._command(name, *args)  # type: ignore[misc]
+
     def readline(self) -> bytes:
         """The next line, or what stands for one that is too long."""
+        line, long = self._whole_line()
+        self._lines += len(line)
+        # A short line may be the end of the answer; but there cannot be short ones for ever.
+        if self._lines > 2 * ANSWER_LIMIT:
+            raise imaplib.IMAP4.abort("an answer without an end")
+        if long or (self._lines > ANSWER_LIMIT and len(line) > _PIECE):
+            return _UNREADABLE + line[-_TAIL:]
+        return line
+
+    def _whole_line(self) -> tuple[bytes, bool]:
+        """The next line, or the end of one that is longer than imaplib reads."""
         for piece in range(_PIECES):
             try:
-                line = super().readline()
+                return super().readline(), piece > 0
             except imaplib.IMAP4.abort:
                 raise
             except imaplib.IMAP4.error:
                 continue
-            return _UNREADABLE + line[-_TAIL:] if piece else line
         raise imaplib.IMAP4.abort("a line without an end")
 
     def read(self, size: int) -> bytes:
         """The next literal, or nothing where it is too long."""
-        if size <= LITERAL_LIMIT:
+        self._literals += size
+        if size <= LITERAL_LIMIT and self._literals <= ANSWER_LIMIT:
             return super().read(size)
         left = size if size <= _SKIPPED else 0
         while left and (piece := super().read(min(left, _PIECE))):
@@ -92,6 +129,23 @@ class _Bounded(imaplib.IMAP4):
         if left or size > _SKIPPED:
             raise imaplib.IMAP4.abort("a literal without an end")
         return b""
+
+
+#: When each connection must have come to its end, by the monotonic clock.
+_deadlines: dict[_Bounded, float] = {}
+
+
+def cut_overdue() -> None:
+    """End the connections whose time is over; whoever waits for one of them sees it end.
+
+    To be called every few seconds, from a thread that waits for none of them.
+    """
+    now = time.monotonic()
+    for imap, until in list(_deadlines.items()):
+        if until < now:
+            # Not SSLSocket's, nor imaplib's: they would wait for the one who reads.
+            with suppress(OSError):
+                socket.socket.shutdown(imap.sock, socket.SHUT_RDWR)
 
 
 class _Plain(_Bounded, IMAP4WithTimeout):  # type: ignore[misc]
@@ -144,6 +198,13 @@ class Client(IMAPClient):  # type: ignore[misc]
             if isinstance(error.__context__, imaplib.IMAP4.abort):
                 raise error.__context__ from None
             raise
+
+    def allow(self, seconds: float | None) -> None:
+        """Let the connection last for so long from now; None: for ever."""
+        if seconds is None:
+            _deadlines.pop(self._imap, None)
+        else:
+            _deadlines[self._imap] = time.monotonic() + seconds
 
     def hang_up(self) -> None:
         """Close the connection without a word."""

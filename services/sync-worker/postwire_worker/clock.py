@@ -17,18 +17,28 @@ from postwire.store import accounts, jobs
 from postwire.store.pool import transaction
 from postwire_worker.runtime import Runtime
 
-#: Accounts or jobs at a time, so that one transaction stays short.
-_LIMIT = 500
+#: Accounts or jobs at a time: each ask is a savepoint, and PostgreSQL keeps 64 of them at hand.
+_LIMIT = 50
+#: Of these at a time; what is left is for the next tick.
+_ROUNDS = 40
 
 log = structlog.get_logger()
 
 
 def ask_due(runtime: Runtime) -> None:
     """Ask for a sync of each account whose time has come."""
+    for _ in range(_ROUNDS):
+        if _ask_some_due(runtime) < _LIMIT:
+            break
+
+
+def _ask_some_due(runtime: Runtime) -> int:
     with transaction(runtime.pool) as connection:
         due = accounts.take_due(connection, _LIMIT)
-        asked = [jobs.ask(connection, account_id, user_id, "auto") for account_id, user_id in due]
+        # In one order with everyone else who asks, so that no two wait for each other.
+        asked = [jobs.ask(connection, id_, user_id, "auto") for id_, user_id in sorted(due)]
     _enqueue(runtime, [(one.id, one.reason) for one in asked if one.enqueue])
+    return len(due)
 
 
 def ask_for(runtime: Runtime, account_id: AccountId, user_id: str, reason: Reason) -> None:

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import accumulate
 from typing import TypeVar
 
 import structlog
@@ -24,6 +25,8 @@ from postwire_worker.structure import Part, Untrustworthy, leaves
 
 #: Bytes of one text part that are kept; beyond that it is data, not reading matter.
 TEXT_LIMIT = 1024 * 1024
+#: Bytes of all text parts of one message that are kept.
+MESSAGE_LIMIT = 4 * TEXT_LIMIT
 #: Bytes of a message that has to be fetched whole, for want of a structure to trust.
 WHOLE_LIMIT = 24 * 1024 * 1024
 #: Bytes of text that one batch may hold in memory.
@@ -65,7 +68,16 @@ class _Plan:
 
     @property
     def bodies(self) -> tuple[Part, ...]:
-        return tuple(part for part in self.parts or () if part.is_body)
+        """The parts to read: the text, as much of it as is kept."""
+        text = [part for part in self.parts or () if part.is_body]
+        sizes = accumulate(min(part.size, TEXT_LIMIT) for part in text)
+        return tuple(part for part, upto in zip(text, sizes, strict=True) if upto <= MESSAGE_LIMIT)
+
+    @property
+    def attached(self) -> tuple[Part, ...]:
+        """The parts that stay on the server, text for which there is no room among them."""
+        bodies = {part.section for part in self.bodies}
+        return tuple(part for part in self.parts or () if part.section not in bodies)
 
     @property
     def weight(self) -> int:
@@ -115,6 +127,7 @@ def _structures(
     session: Session, uids: Sequence[int]
 ) -> tuple[list[Structure], dict[int, Unservable]]:
     structures, failed = _halving(session.uid_fetch_structures, uids)
+    _stop_if_busy(failed, structures)
     # A structure that cannot even be read: the message itself may still be.
     for uid in list(failed):
         again, _ = _halving(lambda one: session.uid_fetch_structures(one, parts=False), [uid])
@@ -239,11 +252,12 @@ def _incoming(plan: _Plan, contents: dict[str, bytes]) -> Incoming:
             message, body=body, attachments=attachments, problem=problem or wrong or _cut(cut)
         )
     body, wrong = _body(plan.bodies, contents)
+    cut = any(part.is_body for part in plan.attached)
     return replace(
         message,
         body=body,
-        attachments=tuple(part.as_attachment() for part in plan.parts if not part.is_body),
-        problem=problem or wrong,
+        attachments=tuple(part.as_attachment() for part in plan.attached),
+        problem=problem or wrong or _cut(cut),
     )
 
 
@@ -265,9 +279,9 @@ def _cut(too_long: bool) -> str | None:  # noqa: FBT001
     return _CUT if too_long else None
 
 
-def _stop_if_busy(failed: dict[int, Unservable], incoming: Sequence[Incoming]) -> None:
+def _stop_if_busy(failed: dict[int, Unservable], served: Sequence[object]) -> None:
     # Where nothing at all is served it is not the messages' fault: setting them aside would
     # lose them for the time being.
     busy: list[ServerBusy] = [error.busy for error in failed.values() if error.busy]
-    if busy and not incoming:
+    if busy and not served:
         raise busy[0]

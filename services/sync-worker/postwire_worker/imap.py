@@ -23,6 +23,7 @@ from postwire.errors import CapabilityMissing, PermanentError, ServerBusy
 from postwire.metrics import IMAP_CONNECTIONS
 from postwire.model import Account
 from postwire_worker import answers, refusals
+from postwire_worker import client as limits
 from postwire_worker.answers import Items, Listed, State, Structure
 from postwire_worker.client import Client, border, log_in
 
@@ -177,6 +178,7 @@ class Session:
         connection, breaks on a line in two segments, misses what is buffered already, and
         refuses what is legal before the continuation.
         """
+        self._client.allow(None)
         connection: socket.socket = self._client.socket()
         connection.settimeout(0)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -213,7 +215,9 @@ def connect(
         AuthenticationFailed: it refuses the login.
         ServerBusy: it asks to come back later.
     """
-    session = open_session(account, password, context)
+    client = log_in(account, password, context)
+    client.allow(limits.SYNC_LIMIT)
+    session = Session(client)
     with IMAP_CONNECTIONS.labels(purpose=purpose).track_inprogress():
         try:
             yield session

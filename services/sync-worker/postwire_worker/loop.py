@@ -13,6 +13,7 @@ import queue
 import selectors
 import socket
 import time
+import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -50,17 +51,23 @@ class Loop:
         self._seen = time.monotonic()
 
     def run(self) -> None:
-        """Go round until `stop`."""
+        """Go round until `stop`; after that the loop is of no use any more."""
         while not self._stopping:
             self._seen = time.monotonic()
-            timeout = self._timers[0].at - self._seen if self._timers else 1.0
-            for key, _ in self._selector.select(min(max(timeout, 0.0), 1.0)):
-                key.data()
-            while self._timers and self._timers[0].at <= time.monotonic():
-                heapq.heappop(self._timers).action()
-            with contextlib.suppress(queue.Empty):
-                while True:
-                    self._calls.get_nowait()()
+            self._go_round()
+        self._selector.close()
+        self._wake_read.close()
+        self._wake_write.close()
+
+    def _go_round(self) -> None:
+        timeout = self._timers[0].at - self._seen if self._timers else 1.0
+        for key, _ in self._selector.select(min(max(timeout, 0.0), 1.0)):
+            key.data()
+        while self._timers and self._timers[0].at <= time.monotonic():
+            heapq.heappop(self._timers).action()
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._calls.get_nowait()()
 
     def stop(self) -> None:
         """Make `run` come to its end; may be called from a signal handler."""
@@ -115,8 +122,11 @@ class Loop:
             except PostwireError as error:
                 logger.warning("not done", error=str(error), kind=type(error).__name__)
                 result = error
-            except Exception as error:
-                logger.exception("not done for a reason nobody foresaw")
+            except Exception as error:  # noqa: BLE001 - one account's trouble is not the loop's
+                # Not its words: they may be mail.
+                where = traceback.format_tb(error.__traceback__)
+                kind = type(error).__name__
+                logger.error("not done for a reason nobody foresaw", kind=kind, where=where)  # noqa: TRY400
                 result = error
             self.call(lambda: then(result))
 
@@ -128,6 +138,6 @@ class Loop:
             self._wake_read.recv(4096)
 
     def _wake(self) -> None:
-        # A full pipe has woken the loop already.
-        with contextlib.suppress(BlockingIOError):
+        # A full pipe has woken the loop already; one that is closed has nobody to wake.
+        with contextlib.suppress(OSError):
             self._wake_write.send(b"\0")

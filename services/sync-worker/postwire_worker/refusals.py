@@ -25,7 +25,7 @@ _BUSY = re.compile(
 #: It is not the login that is wrong.
 _TROUBLE = re.compile(r"\[(SERVERBUG|CONTACTADMIN|OVERQUOTA)\]|internal error", re.IGNORECASE)
 #: Microsoft says how long; see field report ikvk/imap_tools#135.
-_BACKOFF = re.compile(r"backoff time: (\d{1,9}) milliseconds", re.IGNORECASE)
+_BACKOFF = re.compile(r"backoff time: (\d{1,15}) milliseconds", re.IGNORECASE)
 _GONE = re.compile(
     r"\[(NONEXISTENT|TRYCREATE)\]|does(n't| not) exist|no such|unknown mailbox", re.IGNORECASE
 )

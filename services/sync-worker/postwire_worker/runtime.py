@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import socket
 import ssl
+import threading
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import redis
 from dramatiq.brokers.redis import RedisBroker
@@ -23,7 +24,11 @@ from postwire_worker.imap import make_ssl_context
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """Pool, broker and keys; `holder` names this process in rows it holds."""
+    """Pool, broker and keys; `holder` names this process in rows it holds.
+
+    `runs` are the names under which its runs hold their jobs, each for itself: what has ended in
+    whatever way is held no longer, and is swept up. Once it is `stopping`, runs end with a batch.
+    """
 
     pool: Pool
     redis: redis.Redis
@@ -31,6 +36,8 @@ class Runtime:
     keyring: Keyring
     ssl_context: ssl.SSLContext
     holder: str
+    runs: set[str] = field(default_factory=set)
+    stopping: threading.Event = field(default_factory=threading.Event)
 
     def password(self, account: Account) -> str:
         """The account's password.
@@ -56,11 +63,11 @@ class Runtime:
 
 def make_runtime(settings: WorkerSettings | WatcherSettings, connections: int) -> Runtime:
     """The runtime of one process, with so many database connections at most."""
-    redis_url = settings.redis_url.get_secret_value()
+    client = make_redis(settings.redis_url.get_secret_value())
     return Runtime(
         pool=make_pool(settings.database_url.get_secret_value(), connections),
-        redis=make_redis(redis_url),
-        broker=make_broker(redis_url),
+        redis=client,
+        broker=make_broker(client),
         keyring=make_keyring(settings.credential_keys.get_secret_value()),
         ssl_context=make_ssl_context(settings.imap_ca_file),
         holder=f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}",

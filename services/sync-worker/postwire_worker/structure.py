@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from email.message import Message
 from email.utils import collapse_rfc2231_value, decode_params, unquote
 from itertools import islice, takewhile
 from typing import Any
@@ -20,6 +21,7 @@ _DEPTH = 50
 _PARTS = 1000
 #: Characters of a type, a name or an id that are kept.
 _FIELD = 500
+_DISPOSITIONS = ("attachment", "inline", "form-data")
 
 
 class Untrustworthy(Exception):
@@ -126,13 +128,21 @@ def _disposition(node: Sequence[Any]) -> tuple[str | None, dict[str, str]]:
     # Its place depends on the type: text has a line count before it, a message its own structure.
     for field in node[7:]:
         match field:
-            case (bytes() as name, (tuple() | None) as parameters) if _word(name) in {
-                "attachment",
-                "inline",
-                "form-data",
-            }:
+            case (bytes() as name, (tuple() | None) as parameters) if _word(name) in _DISPOSITIONS:
                 return _word(name), _parameters(parameters)
+            case bytes() as line if _word(line.partition(b";")[0].strip()) in _DISPOSITIONS:
+                return _disposition_line(text_of(line))
     return None, {}
+
+
+def _disposition_line(line: str) -> tuple[str, dict[str, str]]:
+    """What some servers, pymap among them, give in place of the list: the header field itself."""
+    fields = Message()
+    fields["Content-Disposition"] = line
+    filename = fields.get_filename()
+    return _word(line.partition(";")[0].strip()), (
+        {"filename": decoded(filename)[:_FIELD]} if filename else {}
+    )
 
 
 def _parameters(pairs: Any) -> dict[str, str]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from psycopg import Connection
-from psycopg.errors import UniqueViolation
+from psycopg.errors import ForeignKeyViolation, UniqueViolation
 from psycopg.rows import TupleRow
 
 from postwire.errors import Conflict, NotFound
@@ -51,13 +51,20 @@ def ask(
     One that runs already is asked to look once more when it has finished, for it may be past the
     point where it would have seen what this call is about. A manual request does not wait for a
     backoff or behind the machine: its job is moved to the manual queue.
+
+    Raises:
+        NotFound: the account is gone.
     """
     now = time.time_ns() // 1_000_000
     for ms in range(now, now + _TRIES):
         # Two who ask in the same millisecond propose the same id, and so does who asks right
         # after a job ended: then it is another millisecond's. The savepoint outlives the clash.
-        with suppress(UniqueViolation), connection.transaction():
-            return _ask(connection, JobId(f"sync-{account_id}-{ms}"), account_id, user_id, reason)
+        proposed = JobId(f"sync-{account_id}-{ms}")
+        try:
+            with suppress(UniqueViolation), connection.transaction():
+                return _ask(connection, proposed, account_id, user_id, reason)
+        except ForeignKeyViolation:
+            raise NotFound("The account was removed.") from None
     raise Conflict(f"The account {account_id} was asked for too often at once.")
 
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from psycopg import Connection
+from psycopg.errors import ForeignKeyViolation
 from psycopg.rows import TupleRow
 
-from postwire.errors import CursorMoved
+from postwire.errors import CursorMoved, NotFound
 from postwire.model import AccountId, Cursor, Mailbox, MailboxId
 
 
@@ -19,18 +20,25 @@ def keep(
     delimiter: str | None,
     special_use: str | None,
 ) -> Mailbox:
-    """The mailbox of that name, added where it is new."""
-    row = connection.execute(
-        """
-        INSERT INTO mailbox (account_id, name, delimiter, special_use)
-        VALUES (%s, %s, %s, %s)
-        ON CONFLICT (account_id, name)
-            DO UPDATE SET delimiter = EXCLUDED.delimiter, special_use = EXCLUDED.special_use
-        RETURNING id, account_id, name, delimiter, special_use,
-                  uidvalidity, uidnext, backfill_uid, checked_at
-        """,
-        [account_id, name, delimiter, special_use],
-    ).fetchone()
+    """The mailbox of that name, added where it is new.
+
+    Raises:
+        NotFound: the account is gone.
+    """
+    try:
+        row = connection.execute(
+            """
+            INSERT INTO mailbox (account_id, name, delimiter, special_use)
+            VALUES (%s, %s, %s, %s)
+            ON CONFLICT (account_id, name)
+                DO UPDATE SET delimiter = EXCLUDED.delimiter, special_use = EXCLUDED.special_use
+            RETURNING id, account_id, name, delimiter, special_use,
+                      uidvalidity, uidnext, backfill_uid, checked_at
+            """,
+            [account_id, name, delimiter, special_use],
+        ).fetchone()
+    except ForeignKeyViolation:
+        raise NotFound("The account was removed.") from None
     return _mailbox(row)
 
 

@@ -1,0 +1,259 @@
+"""One account that is watched: connecting, in IDLE, polled, or refused until something changes.
+
+All of it happens in the loop's thread but for what is said to be done in another. Each step begins
+a new `turn`; what was planned in an earlier one means nothing any more.
+"""
+
+from __future__ import annotations
+
+import random
+import socket
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+import structlog
+
+from postwire.errors import (
+    AuthenticationFailed,
+    ConnectionLost,
+    CredentialUnreadable,
+    ServerBusy,
+    StoreUnavailable,
+)
+from postwire.metrics import IDLE_CONNECTIONS, IDLE_PUSHES, IMAP_CONNECTIONS
+from postwire.model import Account, Reason
+from postwire_worker import clock
+from postwire_worker.idle import Idle
+from postwire_worker.imap import Session, open_session
+from postwire_worker.loop import Loop
+from postwire_worker.runtime import Runtime
+
+#: Seconds after which IDLE is renewed; servers and networks forget after ten minutes or more.
+RENEW = 9 * 60.0
+#: Seconds until the answer to IDLE or DONE must have come.
+ANSWER = 30.0
+#: Seconds a connection must have lived for its account's backoff to begin anew: a server that
+#: accepts and drops is no success.
+PROVEN = 60.0
+SHORTEST_BACKOFF = 1.0
+LONGEST_BACKOFF = 120.0
+#: Seconds between two jobs that are asked for because of one account: a server may tell of changes
+#: as fast as it can. The first one is not held back.
+PAUSE = 0.25
+
+T = TypeVar("T")
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What all watches of a process share."""
+
+    runtime: Runtime
+    loop: Loop
+    #: Threads that connect; servers that do not answer may take all of them.
+    connectors: ThreadPoolExecutor
+    #: Threads that talk to PostgreSQL and Redis.
+    clerks: ThreadPoolExecutor
+    #: Seconds between looks at an account whose server has no IDLE.
+    poll_seconds: float
+
+
+@dataclass(slots=True)
+class _Line:
+    """A connection in IDLE."""
+
+    session: Session
+    connection: socket.socket
+    idle: Idle
+    since: float
+
+
+class Watch:
+    """Sees to it that a sync is asked for whenever the account's INBOX has changed."""
+
+    def __init__(self, desk: Desk, account: Account) -> None:
+        self._desk = desk
+        self._account = account
+        self._turn = 0
+        self._failures = 0
+        self._refused = False
+        self._line: _Line | None = None
+        self._asking = False
+        self._wanted: Reason | None = None
+        self._connect()
+
+    @property
+    def idling(self) -> bool:
+        """Whether the server tells us of changes."""
+        return self._line is not None
+
+    def update(self, account: Account) -> None:
+        """Take the account as it is now.
+
+        A new credential is tried; a refused one only where somebody let it be tried again.
+        """
+        allowed = self._refused and account.state_since != self._account.state_since
+        if allowed or account.credential != self._account.credential:
+            self.end()
+            self._account, self._failures, self._refused = account, 0, False
+            self._connect()
+
+    def end(self) -> None:
+        """Let the connection go, and plan nothing more."""
+        self._turn += 1
+        self._wanted = None
+        line, self._line = self._line, None
+        if line:
+            self._desk.loop.forget(line.connection)
+            line.session.close()
+            IMAP_CONNECTIONS.labels(purpose="idle").dec()
+            IDLE_CONNECTIONS.dec()
+
+    # Connecting
+
+    def _connect(self) -> None:
+        self._turn += 1
+        turn, account = self._turn, self._account
+
+        def opened(result: object) -> None:
+            if turn == self._turn:
+                self._opened(result)
+            elif isinstance(result, Session):
+                result.close()
+
+        work = lambda: _open(self._desk.runtime, account)  # noqa: E731
+        self._desk.loop.in_thread(self._desk.connectors, work, opened)
+
+    def _opened(self, result: object) -> None:
+        match result:
+            case None:
+                self._poll()
+            case Session():
+                self._idle(result)
+            case AuthenticationFailed() | CredentialUnreadable():
+                # No login is tried again until something changes.
+                self._refused = True
+            case ServerBusy(retry_after=float() as wait):
+                self._later(wait)
+            case _:
+                self._later()
+
+    def _later(self, at_least: float = 0) -> None:
+        """Connect again after a while, which grows from one failure to the next."""
+        self._turn += 1
+        self._failures += 1
+        longest = min(LONGEST_BACKOFF, SHORTEST_BACKOFF * 2.0 ** min(self._failures - 1, 10))
+        wait = longest * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
+        self._plan(max(wait, at_least), self._connect)
+
+    def _plan(self, seconds: float, action: Callable[[], None]) -> None:
+        turn = self._turn
+        self._desk.loop.later(seconds, lambda: action() if turn == self._turn else None)
+
+    # In IDLE
+
+    def _idle(self, session: Session) -> None:
+        try:
+            connection, ahead = session.idle_socket()
+            idle = Idle(connection, ahead)
+        except (ConnectionLost, OSError, ValueError):
+            session.close()
+            self._later()
+            return
+        self._line = _Line(session, connection, idle, time.monotonic())
+        IMAP_CONNECTIONS.labels(purpose="idle").inc()
+        IDLE_CONNECTIONS.inc()
+        self._desk.loop.watch(connection, self._read)
+        self._plan(ANSWER, self._expect)
+        # What came between the last sync and this IDLE was told to nobody.
+        self._ask("push")
+        self._read()
+
+    def _read(self) -> None:
+        if self._line and self._do(self._line.idle.read):
+            IDLE_PUSHES.inc()
+            self._ask("push")
+
+    def _renew(self) -> None:
+        if self._line:
+            self._plan(ANSWER, self._expect)
+            self._do(self._line.idle.renew)
+
+    def _expect(self) -> None:
+        if self._line and not self._line.idle.waits:
+            self._lost(self._line, "the server does not answer")
+        else:
+            self._plan(RENEW, self._renew)
+
+    def _do(self, action: Callable[[], T]) -> T | None:
+        try:
+            return action()
+        except ConnectionLost as error:
+            if self._line:
+                self._lost(self._line, str(error))
+            return None
+
+    def _lost(self, line: _Line, why: str) -> None:
+        log.info("IDLE lost", account=self._account.id, error=why)
+        if time.monotonic() - line.since > PROVEN:
+            self._failures = 0
+        wanted = self._wanted
+        self.end()
+        self._wanted = wanted
+        self._later()
+
+    # Without IDLE
+
+    def _poll(self) -> None:
+        self._ask("auto")
+        jittered = self._desk.poll_seconds * random.uniform(0.9, 1.1)  # noqa: S311
+        self._plan(jittered, self._poll)
+
+    # Asking for a sync
+
+    def _ask(self, reason: Reason) -> None:
+        self._wanted = reason
+        if not self._asking:
+            self._send(reason)
+
+    def _send(self, reason: Reason) -> None:
+        self._asking, self._wanted = True, None
+        account = self._account
+
+        def sent(result: object) -> None:
+            # The server will not say it again: what could not be asked for now is so later.
+            failed = isinstance(result, StoreUnavailable)
+            if failed:
+                self._wanted = self._wanted or reason
+            self._desk.loop.later(SHORTEST_BACKOFF if failed else PAUSE, self._rested)
+
+        work = lambda: clock.ask_for(self._desk.runtime, account.id, account.user_id, reason)  # noqa: E731
+        self._desk.loop.in_thread(self._desk.clerks, work, sent)
+
+    def _rested(self) -> None:
+        self._asking = False
+        if self._wanted:
+            self._send(self._wanted)
+
+
+def _open(runtime: Runtime, account: Account) -> Session | None:
+    """A session with INBOX selected, or None where the server has no IDLE; done in a thread."""
+    try:
+        session = open_session(account, runtime.password(account), runtime.ssl_context)
+    except (AuthenticationFailed, CredentialUnreadable) as error:
+        runtime.move(account, "auth_failed", str(error))
+        raise
+    try:
+        if session.capable("IDLE"):
+            session.select("INBOX")
+            return session
+    except BaseException:
+        session.close()
+        raise
+    session.log_out()
+    return None

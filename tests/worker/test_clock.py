@@ -1,0 +1,160 @@
+"""What happens by the clock: due accounts, stranded jobs, and how much waits."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import replace
+
+import pytest
+from prometheus_client import REGISTRY
+from worker.conftest import Accounts
+from worker.test_actors import ask, queued, state_of
+
+from postwire.errors import NotFound
+from postwire.jobs import make_broker, make_redis
+from postwire.model import Account, AccountId, JobId
+from postwire.store import accounts, jobs
+from postwire.store.pool import transaction
+from postwire_demo.processes import free_port
+from postwire_worker import clock
+from postwire_worker.runtime import Runtime
+from support.mailbox import MailUser
+
+
+@pytest.fixture
+def account(runtime: Runtime, add_account: Accounts, user: MailUser) -> Account:
+    """An account whose time has come."""
+    account = add_account.add(user)
+    runtime.move(account, "active")
+    return due(runtime, account)
+
+
+def due(runtime: Runtime, account: Account) -> Account:
+    with transaction(runtime.pool) as connection:
+        connection.execute("UPDATE account SET next_sync_at = now() WHERE id = %s", [account.id])
+        return accounts.get(connection, account.id)
+
+
+def metric(name: str, **labels: str) -> float | None:
+    return REGISTRY.get_sample_value(f"postwire_{name}", labels)
+
+
+def test_an_account_whose_time_has_come_is_asked_for_once(
+    runtime: Runtime, account: Account, add_account: Accounts
+) -> None:
+    # Given several watchers that look at the same time
+    lookers = [threading.Thread(target=clock.ask_due, args=[runtime]) for _ in range(4)]
+    for looker in lookers:
+        looker.start()
+    for looker in lookers:
+        looker.join()
+
+    # Then there is one job, on the machine's queue, and the account's next time is later
+    (job_id,) = queued(runtime)
+    assert state_of(runtime, job_id) == "waiting"
+    seconds = (add_account.get(account).next_sync_at - account.next_sync_at).total_seconds()
+    assert 25 < seconds < 35
+
+
+@pytest.mark.parametrize("state", ["paused", "auth_failed", "connecting"])
+def test_an_account_that_is_not_to_be_tried_is_not_asked_for(
+    runtime: Runtime, account: Account, state: str
+) -> None:
+    with transaction(runtime.pool) as connection:
+        connection.execute("UPDATE account SET state = %s WHERE id = %s", [state, account.id])
+    clock.ask_due(runtime)
+    assert queued(runtime) == []
+
+
+def test_a_push_is_asked_for_whatever_the_schedule_says(runtime: Runtime, account: Account) -> None:
+    clock.ask_for(runtime, account.id, account.user_id, "push")
+    clock.ask_for(runtime, account.id, account.user_id, "push")
+    assert len(queued(runtime)) == 1
+
+
+def test_an_account_that_was_removed_meanwhile_is_not_found(runtime: Runtime) -> None:
+    with pytest.raises(NotFound):
+        clock.ask_for(runtime, AccountId("00000000-0000-0000-0000-000000000000"), "owner", "push")
+
+
+def strand(runtime: Runtime, job_id: JobId) -> None:
+    with transaction(runtime.pool) as connection:
+        connection.execute(
+            "UPDATE job SET run_at = now() - interval '1 minute' WHERE id = %s", [job_id]
+        )
+
+
+def test_a_job_that_redis_has_forgotten_is_queued_again(runtime: Runtime, account: Account) -> None:
+    # Given a job whose message is gone
+    job_id = ask(runtime, account)
+    strand(runtime, job_id)
+    swept = metric("jobs_swept_total") or 0
+
+    # When the sweep comes by
+    clock.sweep(runtime)
+
+    # Then it is on its queue again, and counted
+    assert queued(runtime) == [job_id]
+    assert metric("jobs_swept_total") == swept + 1
+
+
+def test_a_job_whose_holder_died_is_queued_again(runtime: Runtime, account: Account) -> None:
+    job_id = ask(runtime, account, "manual")
+    with transaction(runtime.pool) as connection:
+        assert jobs.claim(connection, job_id, "somebody who dies")
+        connection.execute("UPDATE job SET held_until = now() - interval '1 second'")
+    clock.sweep(runtime)
+    assert queued(runtime, "sync.manual") == [job_id]
+    assert state_of(runtime, job_id) == "waiting"
+
+
+def test_a_job_that_is_held_is_left_alone(runtime: Runtime, account: Account) -> None:
+    job_id = ask(runtime, account)
+    with transaction(runtime.pool) as connection:
+        assert jobs.claim(connection, job_id, "somebody who lives")
+    clock.sweep(runtime)
+    assert queued(runtime) == []
+
+
+@pytest.mark.usefixtures("account")
+def test_without_redis_the_rows_are_there_for_the_next_sweep(runtime: Runtime) -> None:
+    # Given a Redis that is down
+    deaf = replace(runtime, broker=make_broker(make_redis(f"redis://127.0.0.1:{free_port()}/0")))
+
+    # When due accounts and stranded jobs are looked for
+    started = time.monotonic()
+    clock.ask_due(deaf)
+    clock.sweep(deaf)
+
+    # Then that does not take long, and the job is queued when Redis is back
+    assert time.monotonic() - started < 5
+    with transaction(runtime.pool) as connection:
+        (job,) = jobs.list_of_user(
+            connection, "owner", account_id=None, state="waiting", before=None, limit=9
+        )
+    strand(runtime, job.id)
+    clock.sweep(runtime)
+    assert queued(runtime) == [job.id]
+    deaf.broker.close()
+
+
+def test_how_much_waits_is_measured_and_how_long(runtime: Runtime, account: Account) -> None:
+    # Given a job of a person that has waited for a minute
+    job_id = ask(runtime, account, "manual")
+    strand(runtime, job_id)
+
+    # When it is measured, and again after it has gone
+    clock.measure(runtime)
+    waiting = metric("queue_depth", queue="sync.manual", state="waiting")
+    oldest = metric("queue_oldest_job_seconds", queue="sync.manual")
+    with transaction(runtime.pool) as connection:
+        connection.execute("DELETE FROM job")
+    clock.measure(runtime)
+
+    # Then the numbers were those, and are none
+    assert waiting == 1
+    assert oldest is not None
+    assert 55 < oldest < 120
+    assert metric("queue_depth", queue="sync.manual", state="waiting") == 0
+    assert metric("queue_oldest_job_seconds", queue="sync.manual") == 0

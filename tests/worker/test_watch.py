@@ -1,0 +1,449 @@
+"""One watched account: on Dovecot, and on servers that misbehave."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import psycopg
+import pytest
+from prometheus_client import REGISTRY
+from worker.conftest import Accounts
+
+from postwire.model import Account, Job
+from postwire.store import accounts, jobs
+from postwire.store.pool import transaction
+from postwire_worker import client as imap_client
+from postwire_worker import watch as module
+from postwire_worker.loop import Loop
+from postwire_worker.runtime import Runtime
+from postwire_worker.watch import Desk, Watch
+from support.fake_imap import Answer, FakeImap, Wire, capabilities, fake_imap, mailbox
+from support.mailbox import MailUser, letter
+from support.processes import eventually
+from support.relay import relay
+
+IDLING = capabilities("IMAP4rev1", "IDLE")
+STARTED = b"+ idling\r\n"
+
+
+@dataclass(slots=True)
+class Running:
+    """A watch in a loop that runs in a thread."""
+
+    loop: Loop
+    watch: Watch
+
+    def do(self, action: Callable[[Watch], None]) -> None:
+        """Do something with the watch in the loop's thread."""
+        done = threading.Event()
+        self.loop.call(lambda: (action(self.watch), done.set()))  # type: ignore[func-returns-value, arg-type, return-value]
+        assert done.wait(5)
+
+
+@contextmanager
+def watching(runtime: Runtime, account: Account, *, poll_seconds: float = 30) -> Iterator[Running]:
+    loop = Loop()
+    with ThreadPoolExecutor(4) as connectors, ThreadPoolExecutor(2) as clerks:
+        watch = Watch(Desk(runtime, loop, connectors, clerks, poll_seconds), account)
+        thread = threading.Thread(target=loop.run)
+        thread.start()
+        running = Running(loop, watch)
+        try:
+            yield running
+        finally:
+            running.do(Watch.end)
+            loop.stop()
+            thread.join(10)
+            assert not thread.is_alive()
+            connectors.shutdown()
+            hand_over(loop)
+
+
+def hand_over(loop: Loop) -> None:
+    """What threads have done since the loop ended: sessions to be closed, among it."""
+    while not loop._calls.empty():
+        loop._calls.get()()
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SHORTEST_BACKOFF", 0.05)
+    monkeypatch.setattr(module, "LONGEST_BACKOFF", 0.4)
+    monkeypatch.setattr(imap_client, "CONNECT_TIMEOUT", 5)
+    monkeypatch.setattr(imap_client, "READ_TIMEOUT", 5)
+
+
+def asked(runtime: Runtime) -> list[Job]:
+    """The open jobs."""
+    with transaction(runtime.pool) as connection:
+        return jobs.list_of_user(
+            connection, "owner", account_id=None, state="waiting", before=None, limit=99
+        )
+
+
+def forget_jobs(runtime: Runtime) -> None:
+    with transaction(runtime.pool) as connection:
+        connection.execute("DELETE FROM job")
+
+
+def settled(runtime: Runtime, running: Running) -> None:
+    """In IDLE, with what was asked for at its beginning forgotten."""
+    assert eventually(lambda: running.watch.idling)
+    assert eventually(lambda: asked(runtime))
+    # Another one may be under way for what came with the continuation.
+    time.sleep(module.PAUSE)
+    forget_jobs(runtime)
+
+
+def idle(*said: bytes, then: Callable[[Wire, str], None] = Wire.hang) -> dict[str, Answer]:
+    """A server that answers IDLE with these segments."""
+
+    def answer(wire: Wire, tag: str) -> None:
+        wire.send(*said)
+        then(wire, tag)
+
+    return {**IDLING, "IDLE": answer}
+
+
+def active(runtime: Runtime, account: Account) -> Account:
+    runtime.move(account, "active")
+    with transaction(runtime.pool) as connection:
+        return accounts.get(connection, account.id)
+
+
+@pytest.fixture
+def at(runtime: Runtime, add_account: Accounts, user: MailUser) -> Callable[[FakeImap], Account]:
+    """An active account on a fake server."""
+    return lambda server: active(runtime, add_account.add(user, host=server.host, port=server.port))
+
+
+def test_mail_that_arrives_is_asked_for_at_once(
+    runtime: Runtime, add_account: Accounts, user: MailUser
+) -> None:
+    # Given an account in IDLE, over TLS
+    account = active(runtime, add_account.add(user, security="tls"))
+    with watching(runtime, account) as running:
+        settled(runtime, running)
+
+        # When mail arrives
+        started = time.monotonic()
+        user.append(letter())
+
+        # Then there is a job for it within the time we promise
+        assert eventually(lambda: asked(runtime), 5)
+        assert time.monotonic() - started < 1.5
+    (job,) = asked(runtime)
+    assert (job.account_id, job.reason) == (account.id, "push")
+
+
+def test_what_came_before_idle_is_asked_for(
+    runtime: Runtime, at: Callable[[FakeImap], Account]
+) -> None:
+    # Given a server that says nothing in IDLE
+    with fake_imap(idle(STARTED)) as server, watching(runtime, at(server)):
+        # When the account gets there
+        # Then a sync is asked for: what came meanwhile was told to nobody
+        assert eventually(lambda: [job.reason for job in asked(runtime)] == ["push"])
+
+
+def test_a_server_that_never_stops_is_asked_for_now_and_then(
+    runtime: Runtime,
+    at: Callable[[FakeImap], Account],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Given a server that tells of changes as fast as it can
+    asks: list[float] = []
+    real = module.clock.ask_for
+
+    def ask_for(*args: object) -> None:
+        asks.append(time.monotonic())
+        real(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module.clock, "ask_for", ask_for)
+
+    def flood(wire: Wire, _tag: str) -> None:
+        while not wire.server.over.is_set():
+            wire.send(b"* 5 EXISTS\r\n" * 50)
+
+    with fake_imap(idle(STARTED, then=flood)) as server:
+        # When it is watched for a while
+        with watching(runtime, at(server)) as running:
+            assert eventually(lambda: len(asks) >= 4)
+            running.do(Watch.end)
+
+    # Then no two of them were closer than they may be
+    gaps = [later - earlier for earlier, later in pairwise(asks)]
+    assert min(gaps) >= module.PAUSE * 0.9
+
+
+def test_a_connection_that_is_cut_is_made_again(
+    runtime: Runtime, add_account: Accounts, user: MailUser
+) -> None:
+    # Given an account in IDLE
+    with relay(add_account.dovecot.port) as wire:
+        account = active(runtime, add_account.add(user, port=wire.port))
+        with watching(runtime, account) as running:
+            settled(runtime, running)
+
+            # When its connection is cut, and mail comes meanwhile
+            wire.cut()
+            user.append(letter())
+
+            # Then it is in IDLE again, and the mail is asked for
+            assert eventually(lambda: wire.connections == 2 and running.watch.idling)
+            assert eventually(lambda: asked(runtime))
+
+
+def test_a_server_that_accepts_and_drops_is_not_hammered(
+    runtime: Runtime,
+    at: Callable[[FakeImap], Account],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Given a server that lets us in, agrees to IDLE and hangs up
+    monkeypatch.setattr(module, "LONGEST_BACKOFF", 60)
+    with fake_imap(idle(STARTED, then=Wire.cut)) as server, watching(runtime, at(server)):
+        # When that goes on for a while
+        assert eventually(lambda: len(server.connected) >= 5)
+        connected = server.connected[:5]
+
+    # Then the waits grow, although each login succeeded: at least half of 0.05, 0.1, 0.2, 0.4 s
+    gaps = [later - earlier for earlier, later in pairwise(connected)]
+    assert all(gap >= least for gap, least in zip(gaps, (0.025, 0.05, 0.1, 0.2), strict=True))
+
+
+def test_a_connection_that_lived_begins_the_waits_anew(
+    runtime: Runtime,
+    at: Callable[[FakeImap], Account],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Given a server whose connections live as long as it takes to be trusted
+    monkeypatch.setattr(module, "PROVEN", 0.05)
+    monkeypatch.setattr(module, "LONGEST_BACKOFF", 60)
+
+    def live(wire: Wire, _tag: str) -> None:
+        wire.server.over.wait(0.1)
+        wire.cut()
+
+    with fake_imap(idle(STARTED, then=live)) as server, watching(runtime, at(server)):
+        # When it has hung up seven times, which would add up to at least 1.6 s of waiting
+        started = time.monotonic()
+        assert eventually(lambda: len(server.connected) >= 8)
+
+    # Then the waits have stayed short
+    assert time.monotonic() - started < 7 * (0.1 + 0.05) + 1
+
+
+def test_a_wrong_password_is_tried_once(
+    runtime: Runtime, add_account: Accounts, at: Callable[[FakeImap], Account]
+) -> None:
+    # Given an account whose password was changed at the server
+    refuse: dict[str, Answer] = {"LOGIN": b"TAG NO [AUTHENTICATIONFAILED] no\r\n"}
+    with fake_imap({**IDLING, **refuse}) as server:
+        account = at(server)
+        with watching(runtime, account) as running:
+            # When it is watched
+            assert eventually(lambda: add_account.get(account).state == "auth_failed")
+
+            # Then there was one login, and the row being looked at again changes nothing
+            running.do(lambda watch: watch.update(account))
+            time.sleep(module.SHORTEST_BACKOFF * 4)
+            assert len(server.heard("LOGIN")) == 1
+
+            # But a new credential is tried, and so is an account that somebody let in again
+            sealed = runtime.keyring.seal(account.id, "new")
+            with transaction(runtime.pool) as connection:
+                renewed = accounts.resume(connection, account.user_id, account.id, sealed)
+            running.do(lambda watch: watch.update(renewed))
+            assert eventually(lambda: len(server.heard("LOGIN")) == 2)
+            assert eventually(lambda: add_account.get(account).state == "auth_failed")
+            with transaction(runtime.pool) as connection:
+                resumed = accounts.resume(connection, account.user_id, account.id)
+            running.do(lambda watch: watch.update(resumed))
+            assert eventually(lambda: len(server.heard("LOGIN")) == 3)
+
+
+def test_a_new_credential_reconnects_at_once(
+    runtime: Runtime, at: Callable[[FakeImap], Account]
+) -> None:
+    # Given an account in IDLE
+    with fake_imap(idle(STARTED)) as server:
+        account = at(server)
+        with watching(runtime, account) as running:
+            settled(runtime, running)
+
+            # When its credential changes; other changes of its row do not matter
+            sealed = runtime.keyring.seal(account.id, "new")
+            running.do(lambda watch: watch.update(replace(account, revision=99)))
+            running.do(lambda watch: watch.update(replace(account, credential=sealed)))
+
+            # Then it logs in with that
+            assert eventually(lambda: len(server.heard("LOGIN")) == 2)
+            assert server.heard("LOGIN")[-1].endswith('"new"')
+            assert eventually(lambda: running.watch.idling)
+
+
+def test_a_server_without_idle_is_looked_at_every_so_often(
+    runtime: Runtime, at: Callable[[FakeImap], Account]
+) -> None:
+    # Given a server without IDLE
+    with fake_imap() as server, watching(runtime, at(server), poll_seconds=0.3) as running:
+        # When it is watched
+        # Then jobs are asked for again and again, as the machine's, without another login
+        for _ in range(3):
+            assert eventually(lambda: [job.reason for job in asked(runtime)] == ["auto"])
+            forget_jobs(runtime)
+        assert len(server.heard("LOGIN")) == 1
+        assert not running.watch.idling
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {**IDLING, "IDLE": b"TAG NO not now\r\n"},
+        {**IDLING, "IDLE": b"TAG BAD what?\r\n"},
+        {**IDLING, "IDLE": b"* BYE\r\n"},
+        {**IDLING, "EXAMINE": b"TAG NO [SERVERBUG] x\r\n"},
+        {**IDLING, "IDLE": Wire.cut},
+    ],
+    ids=["no", "bad", "bye", "no inbox", "cut"],
+)
+def test_a_server_that_does_not_get_to_idle_is_tried_again(
+    runtime: Runtime, at: Callable[[FakeImap], Account], answers: dict[str, Answer]
+) -> None:
+    with fake_imap(answers) as server, watching(runtime, at(server)):
+        assert eventually(lambda: len(server.connected) >= 3)
+
+
+def test_a_server_that_asks_to_wait_is_left_alone(
+    runtime: Runtime, at: Callable[[FakeImap], Account]
+) -> None:
+    busy: dict[str, Answer] = {"LOGIN": b"TAG NO Suggested Backoff Time: 60000 milliseconds\r\n"}
+    with fake_imap(busy) as server, watching(runtime, at(server)):
+        assert eventually(lambda: server.heard("LOGIN"))
+        time.sleep(module.LONGEST_BACKOFF * 1.5)
+        assert len(server.connected) == 1
+
+
+def test_silence_in_answer_to_idle_or_done_is_noticed(
+    runtime: Runtime,
+    at: Callable[[FakeImap], Account],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Given a server that never answers IDLE, and one that never answers DONE
+    monkeypatch.setattr(module, "ANSWER", 0.1)
+    monkeypatch.setattr(module, "RENEW", 0.1)
+    for said in ((), (STARTED,)):
+        with fake_imap(idle(*said)) as server:
+            account = at(server)
+
+            # When it is watched
+            # Then it is connected to again
+            with watching(runtime, account):
+                assert eventually(lambda server=server: len(server.connected) >= 2)  # type: ignore[misc]
+        with transaction(runtime.pool) as connection:
+            accounts.remove(connection, account.user_id, account.id)
+
+
+def test_idle_is_renewed_on_the_same_connection(
+    runtime: Runtime, add_account: Accounts, user: MailUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a short time between renewals
+    monkeypatch.setattr(module, "ANSWER", 0.15)
+    monkeypatch.setattr(module, "RENEW", 0.05)
+    with relay(add_account.dovecot.port) as wire:
+        account = active(runtime, add_account.add(user, port=wire.port))
+        with watching(runtime, account) as running:
+            settled(runtime, running)
+
+            # When it was renewed several times
+            before = wire.received
+            assert eventually(lambda: wire.received > before + 100)
+
+            # Then mail is still told of, on the first connection
+            user.append(letter())
+            assert eventually(lambda: asked(runtime))
+            assert wire.connections == 1
+
+
+def test_what_cannot_be_asked_for_now_is_asked_for_later(
+    runtime: Runtime, add_account: Accounts, user: MailUser, database_url: str
+) -> None:
+    # Given an account in IDLE, and a database that takes no jobs
+    account = active(runtime, add_account.add(user))
+    with watching(runtime, account) as running, psycopg.connect(database_url) as admin:
+        settled(runtime, running)
+        admin.execute("LOCK TABLE job IN ACCESS EXCLUSIVE MODE")
+
+        # When mail arrives, and the attempt to ask is cut
+        user.append(letter())
+        waiting = (
+            "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+            " AND datname = current_database()"
+        )
+        assert eventually(lambda: admin.execute(waiting.encode()).fetchall())
+        admin.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        )
+        admin.rollback()
+
+        # Then it is asked for as soon as that is possible, though the server says it but once
+        assert eventually(lambda: asked(runtime))
+
+
+def test_the_end_of_a_watch_lets_go_of_everything(
+    runtime: Runtime, add_account: Accounts, user: MailUser
+) -> None:
+    # Given an account in IDLE
+    def gauge(name: str, **labels: str) -> float | None:
+        return REGISTRY.get_sample_value(f"postwire_{name}", labels)
+
+    before = gauge("idle_connections")
+    account = active(runtime, add_account.add(user))
+    with watching(runtime, account) as running:
+        settled(runtime, running)
+        assert gauge("idle_connections") == (before or 0) + 1
+
+        # When it ends, and mail comes
+        running.do(Watch.end)
+        user.append(letter())
+        time.sleep(0.3)
+
+        # Then nothing is asked for, and nothing is open
+        assert asked(runtime) == []
+        assert gauge("idle_connections") == before
+        assert gauge("imap_connections", purpose="idle") == 0
+
+
+def test_a_watch_that_ends_while_it_connects_closes_what_it_gets(
+    runtime: Runtime, at: Callable[[FakeImap], Account]
+) -> None:
+    # Given a server that takes its time
+    go_on, closed = threading.Event(), threading.Event()
+
+    def login(wire: Wire, tag: str) -> None:
+        go_on.wait(10)
+        wire.send(f"{tag} OK done\r\n".encode())
+        try:
+            wire.serve({**IDLING, **mailbox()})
+        except (EOFError, OSError):
+            closed.set()
+            raise
+
+    with fake_imap({**IDLING, "LOGIN": login}) as server:
+        with watching(runtime, at(server)) as running:
+            assert eventually(lambda: server.heard("LOGIN"))
+
+            # When the watch ends before it was let in
+            running.do(Watch.end)
+            go_on.set()
+
+            # Then the session is closed as soon as it is there
+            assert closed.wait(10)
+            assert not server.heard("IDLE")
