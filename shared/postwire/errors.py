@@ -44,6 +44,10 @@ class QueueUnavailable(TransientError):
     """Redis does not answer right now."""
 
 
+class NotReady(TransientError):
+    """It is being fetched from the mail server; ask again shortly."""
+
+
 class PermanentError(PostwireError):
     """Trying again will not help until somebody changes something."""
 
@@ -70,6 +74,14 @@ class CredentialUnreadable(PermanentError):
 
 class NotFound(PermanentError):
     """There is no such thing, or it is not yours."""
+
+
+class Gone(PermanentError):
+    """The mail server does not have it any more."""
+
+
+class TooLarge(PermanentError):
+    """It is larger than Postwire fetches."""
 
 
 class Conflict(PermanentError):

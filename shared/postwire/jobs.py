@@ -16,13 +16,14 @@ from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
 
 from postwire.errors import QueueUnavailable
-from postwire.model import JobId, Reason
+from postwire.model import AccountId, JobId, Reason
 
 #: What the machine asks for, and what a person waits for; the latter has threads of its own.
 QUEUE = "sync"
 MANUAL_QUEUE = "sync.manual"
 QUEUES = (QUEUE, MANUAL_QUEUE)
 ACTOR = "sync_account"
+FETCH_ACTOR = "fetch_attachment"
 
 #: Seconds until an unanswered command to Redis fails.
 SOCKET_TIMEOUT = 2.0
@@ -69,6 +70,10 @@ def enqueue(
     message: dramatiq.Message[None] = dramatiq.Message(
         queue_name=queue_of(reason), actor_name=ACTOR, args=(job_id,), kwargs={}, options={}
     )
+    _put(broker, message, delay)
+
+
+def _put(broker: dramatiq.Broker, message: dramatiq.Message[None], delay: float | None) -> None:
     try:
         broker.enqueue(message, delay=None if delay is None else int(delay * 1000))
     except (redis.RedisError, BrokerConnectionError):
@@ -83,3 +88,19 @@ def enqueue_all(broker: dramatiq.Broker, asked: Iterable[tuple[JobId, Reason]]) 
     """
     for job_id, reason in asked:
         enqueue(broker, job_id, reason)
+
+
+def enqueue_fetch(broker: dramatiq.Broker, account_id: AccountId) -> None:
+    """Have the attachments fetched that somebody asked for; the rows of the requests say which.
+
+    Raises:
+        QueueUnavailable: Redis does not answer; who waits asks again.
+    """
+    message: dramatiq.Message[None] = dramatiq.Message(
+        queue_name=MANUAL_QUEUE,
+        actor_name=FETCH_ACTOR,
+        args=(account_id,),
+        kwargs={},
+        options={},
+    )
+    _put(broker, message, None)

@@ -23,6 +23,12 @@ UIDVALIDITY_CHANGES = Counter(
 SYNC_SECONDS = Histogram(
     "postwire_sync_seconds", "Duration of one sync of one account.", ["outcome"], buckets=_SYNC
 )
+ATTACHMENT_FETCHES = Counter(
+    "postwire_attachment_fetches", "Attachments asked of a mail server.", ["outcome"]
+)
+ATTACHMENT_BYTES = Counter(
+    "postwire_attachment_bytes", "Bytes of attachments received from mail servers."
+)
 HTTP_SECONDS = Histogram(
     "postwire_http_request_seconds",
     "Time until an answer of the REST API began.",

@@ -18,6 +18,8 @@ AccountState = Literal["connecting", "active", "paused", "auth_failed", "unreach
 Reason = Literal["manual", "auto", "push"]
 JobState = Literal["waiting", "active", "delayed", "completed", "failed"]
 Direction = Literal["inbound", "outbound"]
+#: RFC 3676: not flowed, flowed, or flowed with DelSp=yes.
+Flow = Literal["", "flowed", "delsp"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +140,8 @@ class Body:
     text: str | None = None
     html: str | None = None
     snippet: str = ""
+    #: How the lines of the text belong together.
+    flow: Flow = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +180,8 @@ class SetAside:
 
     uid: int
     error: str
+    #: The message as the server has it, or its beginning, where that could be had.
+    raw: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,6 +104,8 @@ class WorkerSettings(_WithDatabase, _WithRedis):
     worker_queues: QueueList = Field(default_factory=lambda: list(get_args(Queue)))
     #: Jobs of one process at a time.
     worker_threads: Annotated[int, Field(ge=1, le=64)] = 4
+    #: Megabytes (2^20 bytes) of the largest attachment that is fetched.
+    attachment_limit_mb: Annotated[int, Field(ge=1, le=2048)] = 100
 
 
 class WatcherSettings(_WithDatabase, _WithRedis):

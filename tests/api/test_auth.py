@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 import jwt
@@ -18,6 +19,7 @@ from pydantic import SecretStr
 
 from postwire import tokens
 from postwire.errors import TokenRejected
+from postwire.model import SetAside
 from postwire.settings import ApiSettings
 from postwire.store import jobs
 from postwire.store.pool import Pool, transaction
@@ -49,7 +51,7 @@ def test_every_route_but_the_page_and_the_docs_declares_the_bearer_guard(
     # Then those of the API have the guard, and there are as many as the contract has
     bare = {path for (path, _), guard in guarded.items() if not guard}
     assert {path for path in bare if not path.startswith("/api/docs")} == set()
-    assert sum(guarded.values()) == 22
+    assert sum(guarded.values()) == 28
 
 
 def test_a_request_without_a_proper_token_is_answered_401_with_a_hint(client: Client) -> None:
@@ -111,10 +113,13 @@ def test_the_scheme_is_read_in_any_case(client: Client) -> None:
 
 
 def test_no_row_is_reached_through_the_token_of_a_stranger(client: Client, store: Pool) -> None:
-    # Given an account of ann with a mailbox, a message, a schedule and a job
+    # Given an account of ann with a mailbox, a message with an attachment, one set aside, a
+    # schedule and a job
     account = rows.active(store, "ann")
     box = rows.mailbox(store, account)
-    rows.store_batch(store, rows.batch(box, rows.incoming(1)))
+    attached = replace(rows.incoming(1), attachments=(rows.attachment(),))
+    aside = (SetAside(7, "It cannot be read.", b"raw"),)
+    rows.store_batch(store, replace(rows.batch(box, attached), set_aside=aside))
     with transaction(store) as connection:
         job = jobs.ask(connection, account.id, "ann", "manual")
     mine, body = f"/api/accounts/{account.id}", {"accountId": account.id}
@@ -126,6 +131,11 @@ def test_no_row_is_reached_through_the_token_of_a_stranger(client: Client, store
         ("POST", f"{mine}/resume", None),
         ("PUT", f"{mine}/credential", {"password": "stolen"}),
         ("GET", "/api/messages/1", None),
+        ("GET", "/api/messages/1/attachments/1", None),
+        ("HEAD", "/api/messages/1/attachments/1", None),
+        ("GET", f"{mine}/set-aside", None),
+        ("POST", f"{mine}/set-aside/retry", None),
+        ("GET", f"{mine}/set-aside/{box.id}/7/raw", None),
         ("GET", f"/api/messages?accountId={account.id}", None),
         ("GET", f"{mine}/changes?since=0&epoch=1", None),
         ("GET", "/api/conversations/1", None),
@@ -142,7 +152,7 @@ def test_no_row_is_reached_through_the_token_of_a_stranger(client: Client, store
         answer = client.request(method, path, json=json_, headers=bearer("bob"))
         # Then there is no such thing
         assert answer.status_code == 404, (method, path)
-        assert answer.json()["type"] == "/problems/not-found"
+        assert method == "HEAD" or answer.json()["type"] == "/problems/not-found"
     # And what is listed of the stranger is empty, and ann still has everything
     bobs = bearer("bob")
     assert client.get("/api/accounts", headers=bobs).json() == {"accounts": []}

@@ -127,6 +127,7 @@ def test_a_message_has_the_contracts_shape_and_its_html_is_sanitised(
                 "disposition": "attachment",
             }
         ],
+        "inlineImages": [],
     }
     # And the list shows the same, without the body
     (summary,) = ann.get("/api/messages").json()["messages"]

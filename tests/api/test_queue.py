@@ -14,7 +14,7 @@ from prometheus_client import REGISTRY
 from postwire.errors import QueueUnavailable
 from postwire.events import Event
 from postwire.jobs import MANUAL_QUEUE, QUEUE
-from postwire.model import JobId
+from postwire.model import AccountId, JobId
 from postwire.store.jobs import Asked
 from postwire_api import queue as queues
 from postwire_api.queue import Queue
@@ -43,6 +43,14 @@ def queue(redis_url: str) -> Iterator[Queue]:
 
 def total(name: str, **labels: str) -> float:
     return REGISTRY.get_sample_value(name, labels) or 0
+
+
+def test_attachments_are_asked_for_on_the_manual_queue(queue: Queue, redis_url: str) -> None:
+    # When attachments of an account are asked for
+    queue.fetch(AccountId("a")).result(timeout=5)
+    # Then a worker that serves people hears of it
+    with redis.Redis.from_url(redis_url) as client:
+        assert client.llen(f"dramatiq:{MANUAL_QUEUE}") == 1
 
 
 def test_jobs_are_put_where_they_belong_and_only_if_they_have_to_be(

@@ -11,7 +11,7 @@ from dramatiq.brokers.stub import StubBroker
 
 from postwire import jobs
 from postwire.errors import QueueUnavailable
-from postwire.model import JobId
+from postwire.model import AccountId, JobId
 
 
 def queue_length(url: str, name: str) -> int:
@@ -43,6 +43,17 @@ def test_a_message_names_the_actor_and_carries_the_id_alone() -> None:
     assert (message.actor_name, message.queue_name) == (jobs.ACTOR, jobs.QUEUE)
     assert message.args == ("sync-x-1",)
     assert (message.kwargs, message.options) == ({}, {})
+
+
+def test_attachments_are_asked_for_by_name_on_the_manual_queue() -> None:
+    # Given a broker that keeps what it gets
+    broker = StubBroker()
+    broker.declare_queue(jobs.MANUAL_QUEUE)
+    # When attachments of an account are asked for
+    jobs.enqueue_fetch(broker, AccountId("a"))
+    # Then the message names the actor and the account
+    message = dramatiq.Message.decode(broker.queues[jobs.MANUAL_QUEUE].get(timeout=1))
+    assert (message.actor_name, message.args) == (jobs.FETCH_ACTOR, ("a",))
 
 
 def test_a_job_with_a_delay_waits_in_the_delay_queue(redis_url: str) -> None:

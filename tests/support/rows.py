@@ -12,15 +12,18 @@ from postwire.model import (
     Account,
     AccountId,
     Address,
+    Attachment,
     Batch,
     Body,
     Cursor,
     Headers,
     Incoming,
     Mailbox,
+    MessageId,
     Stored,
 )
-from postwire.store import accounts, mailboxes, messages
+from postwire.store import accounts, contents, mailboxes, messages
+from postwire.store.contents import CHUNK, Chunk, Content, Wanted
 from postwire.store.pool import Pool, transaction
 
 NOON = datetime(2025, 3, 1, 12, tzinfo=UTC)
@@ -86,6 +89,36 @@ def incoming(uid: int, *, flags: Iterable[str] = (), **headers: object) -> Incom
         headers=fields,
         body=Body(text=f"Text {uid}", html=None, snippet=f"Text {uid}"),
     )
+
+
+def attachment(
+    filename: str | None = "report.pdf",
+    content_type: str = "application/pdf",
+    *,
+    section: str = "2",
+    content_id: str | None = None,
+) -> Attachment:
+    """An attachment as a structure describes it."""
+    return Attachment(section, filename, content_type, 100, content_id, "attachment")
+
+
+def keep(store: Pool, message_id: int, n: int, content: bytes) -> Content:
+    """Keep `content` for an attachment, as the worker does."""
+    with transaction(store) as connection:
+        row = connection.execute("SELECT account_id FROM message WHERE id = %s", [message_id])
+        (account_id,) = row.fetchone() or ("",)
+        wanted = Wanted(account_id, MessageId(message_id), n, None, "", "active")
+        contents.ask(connection, wanted)
+        request = contents.claim(connection, account_id, "rows")
+        assert request is not None
+        id_ = contents.begin(connection, account_id)
+        for number, begin in enumerate(range(0, len(content), CHUNK)):
+            chunk = Chunk(id_, number, content[begin : begin + CHUNK])
+            assert contents.add_chunk(connection, request, "rows", chunk)
+        contents.complete(connection, request, id_, sha256(content).digest(), len(content))
+        found = contents.find(connection, wanted)
+    assert isinstance(found, Content)
+    return found
 
 
 def batch(box: Mailbox, *messages_: Incoming, before: Cursor = START) -> Batch:

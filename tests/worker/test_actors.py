@@ -556,7 +556,7 @@ def test_what_nobody_foresaw_is_one_failed_attempt(
 @contextmanager
 def working(runtime: Runtime) -> Iterator[dramatiq.Worker]:
     """A worker as the process has it."""
-    declare(runtime)
+    declare(runtime, attachment_limit=2**20)
     worker = dramatiq.Worker(runtime.broker, worker_threads=2, worker_timeout=50)
     worker.start()
     try:

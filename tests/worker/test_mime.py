@@ -77,6 +77,11 @@ def test_encoded_words_of_the_world_are_read(encoded: str, subject: str) -> None
     assert read(f"Subject: {encoded}\n").subject == subject
 
 
+def test_a_character_cut_between_two_encoded_words_is_put_together() -> None:
+    found = read("Subject: a =?utf-8?b?w6TDtsM=?=\n =?utf-8?b?vA==?=\nTo: b@x.example\n")
+    assert found.subject == "a äöü"
+
+
 def test_raw_bytes_in_a_header_are_read_as_text() -> None:
     # Given headers as mail programs write them that know no MIME
     assert read("Subject: Grüße\n").subject == "Grüße"

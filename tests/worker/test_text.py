@@ -37,6 +37,9 @@ def test_bytes_that_are_no_utf_8_are_read_as_latin_1() -> None:
         ("=?nowhere?q?x?=", "=?nowhere?q?x?="),
         ("=?utf-8?b?A?=", "=?utf-8?b?A?="),
         ("a\0b", "a\ufffdb"),
+        ("=?iso-8859-1?q?Zo=EB?=.pdf", "Zoë.pdf"),
+        ("one =?utf-8?q?two?= three", "one two three"),
+        ("=?utf-8?b?w6TDtsM=?= =?utf-8?b?vA==?=", "äöü"),
     ],
 )
 def test_encoded_words_are_read_where_they_can_be(field: str, wanted: str) -> None:

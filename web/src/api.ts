@@ -3,6 +3,8 @@ import type { Account, Job, Message, MessagePage, NewAccount, RealtimeToken } fr
 const TIMEOUT_MS = 15_000;
 /** Adding an account waits for a foreign IMAP server's greeting and login. */
 const LOGIN_TIMEOUT_MS = 60_000;
+/** The API waits 20 s for the mail server; then the bytes have to come. */
+const ATTACHMENT_TIMEOUT_MS = 300_000;
 
 /** Raised when the API refuses, cannot be reached, or answers something else than JSON. */
 export class ApiError extends Error {
@@ -43,11 +45,15 @@ export type Api = ReturnType<typeof createApi>;
 
 /** The REST API with one bearer. Every call ends in time and fails with an `ApiError` only. */
 export function createApi({ token, onUnauthorized, origin = "" }: ApiOptions) {
-  async function call<T>(path: string, options: Call = {}): Promise<T> {
+  const call = <T>(path: string, options: Call = {}) => receive(path, options, json<T>);
+
+  async function receive<T>(
+    path: string,
+    options: Call,
+    read: (response: Response) => Promise<T>,
+  ): Promise<T> {
     try {
-      const answer = await send(origin + path, token, options);
-      if (!answer.ok) throw problemOf(answer);
-      return parsed(answer) as T;
+      return await send(origin + path, token, options, read);
     } catch (error) {
       if (error instanceof ApiError && error.status === 401) onUnauthorized(error.message);
       throw error;
@@ -71,6 +77,11 @@ export function createApi({ token, onUnauthorized, origin = "" }: ApiOptions) {
     messages: (query: MessageQuery) => call<MessagePage>(`/api/messages${queryString(query)}`),
     message: (id: string, signal?: AbortSignal) =>
       call<Message>(`/api/messages/${encodeURIComponent(id)}`, { signal }),
+    attachment: async (id: string, n: number, signal?: AbortSignal) => {
+      const path = `/api/messages/${encodeURIComponent(id)}/attachments/${n}`;
+      const options = { signal, timeoutMs: ATTACHMENT_TIMEOUT_MS };
+      return receive(path, options, (response) => response.blob());
+    },
     sync: (accountId: string) =>
       call<{ jobId: string }>("/api/email/sync", { method: "POST", body: { accountId } }),
     job: (id: string) => call<Job>(`/api/jobs/${encodeURIComponent(id)}`),
@@ -78,13 +89,12 @@ export function createApi({ token, onUnauthorized, origin = "" }: ApiOptions) {
   };
 }
 
-interface Answer {
-  ok: boolean;
-  status: number;
-  text: string;
-}
-
-async function send(url: string, token: string, options: Call): Promise<Answer> {
+async function send<T>(
+  url: string,
+  token: string,
+  options: Call,
+  read: (response: Response) => Promise<T>,
+): Promise<T> {
   const { method = "GET", body, timeoutMs = TIMEOUT_MS, signal } = options;
   const timeout = AbortSignal.timeout(timeoutMs);
   const headers: Record<string, string> = { authorization: `Bearer ${token}` };
@@ -96,8 +106,10 @@ async function send(url: string, token: string, options: Call): Promise<Answer> 
       body: body === undefined ? null : JSON.stringify(body),
       signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
     });
-    return { ok: response.ok, status: response.status, text: await response.text() };
+    if (!response.ok) throw problemOf({ status: response.status, text: await response.text() });
+    return await read(response);
   } catch (error) {
+    if (error instanceof ApiError) throw error;
     if (signal?.aborted) throw new ApiError(0, "Cancelled");
     if (timeout.aborted) throw tooSlow(timeoutMs);
     throw unreachable(error);
@@ -116,11 +128,12 @@ function unreachable(error: unknown): ApiError {
     : new ApiError(0, "No answer", "The server cannot be reached. Check the connection.");
 }
 
-function parsed(answer: Answer): unknown {
+async function json<T>(response: Response): Promise<T> {
+  const text = await response.text();
   try {
-    return JSON.parse(answer.text);
+    return JSON.parse(text) as T;
   } catch {
-    throw new ApiError(answer.status, "Unexpected answer", "The server's answer is not JSON.");
+    throw new ApiError(response.status, "Unexpected answer", "The server's answer is not JSON.");
   }
 }
 

@@ -20,22 +20,45 @@ export function hasRemoteImages(html: string): boolean {
   return parse(html).querySelector("img[data-src]") !== null;
 }
 
-/** The frame's source; remote images are fetched (over https only) where `images` is true. */
-export function frameDocument(html: string, images: boolean): string {
+/**
+ * The frame's source; remote images are fetched (over https only) where `images` is true.
+ * `inline` has the images that came with the message, as data: URLs by content id.
+ */
+export function frameDocument(
+  html: string,
+  images: boolean,
+  inline: ReadonlyMap<string, string> = new Map(),
+): string {
   const policy = images ? POLICY_WITH_IMAGES : POLICY;
   return `<!doctype html><html><head><meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="${policy}">
 <meta name="referrer" content="no-referrer"><base target="_blank">
-<style>${STYLE}</style></head><body>${images ? withImages(html) : html}</body></html>`;
+<style>${STYLE}</style></head><body>${withImages(html, images, inline)}</body></html>`;
 }
 
-function withImages(html: string): string {
+function withImages(html: string, remote: boolean, inline: ReadonlyMap<string, string>): string {
   const body = parse(html);
-  for (const image of body.querySelectorAll("img[data-src]")) {
+  for (const image of body.querySelectorAll('img[src^="cid:" i]')) {
+    const url = inline.get(contentId(image.getAttribute("src") ?? ""));
+    // Without an address it is not shown at all, rather than as a broken image.
+    if (url) image.setAttribute("src", url);
+    else image.removeAttribute("src");
+  }
+  for (const image of remote ? body.querySelectorAll("img[data-src]") : []) {
     const address = image.getAttribute("data-src") ?? "";
     if (/^https?:\/\//i.test(address)) image.setAttribute("src", address);
   }
   return body.innerHTML;
+}
+
+/** The content id that a `cid:` URL names (RFC 2392). */
+function contentId(url: string): string {
+  const escaped = url.slice("cid:".length);
+  try {
+    return decodeURIComponent(escaped).replace(/^[<\s]+|[>\s]+$/g, "");
+  } catch {
+    return escaped;
+  }
 }
 
 /** Parsed in a document without a browsing context: nothing is fetched, nothing runs. */

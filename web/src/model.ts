@@ -61,11 +61,21 @@ export interface MessageSummary {
 
 export interface Attachment {
   n: number;
-  filename: string | null;
+  /** Fit to be shown and saved by. */
+  filename: string;
   contentType: string;
   size: number;
   contentId: string | null;
   disposition: string | null;
+}
+
+/** An image that the HTML shows as `cid:…` and that has to be fetched. */
+export interface InlineImage {
+  cid: string;
+  n: number;
+  contentType: string;
+  /** Bytes as transferred. */
+  size: number;
 }
 
 export interface Message extends MessageSummary {
@@ -79,6 +89,7 @@ export interface Message extends MessageSummary {
   /** Sanitised by the API; the address of a remote image lies in `data-src`. */
   html: string | null;
   attachments: Attachment[];
+  inlineImages: InlineImage[];
 }
 
 /** Newest first; a null cursor says that nothing older exists. */

@@ -25,3 +25,9 @@ test("remote images are offered only where there are any", () => {
   expect(hasRemoteImages('<p data-src="x"><img src="data:image/png;base64,AA=="></p>')).toBe(false);
   expect(hasRemoteImages('<table><tr><td><img data-src="https://x.example/"></table>')).toBe(true);
 });
+
+test("an image that came with the message is shown once it is there, and hidden until then", () => {
+  const html = '<img src="cid:logo%40x"><img src="cid:later@x"><img src="cid:%">';
+  const source = frameDocument(html, false, new Map([["logo@x", "data:image/png;base64,AA=="]]));
+  expect(source).toContain('<img src="data:image/png;base64,AA=="><img><img>');
+});

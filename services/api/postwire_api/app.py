@@ -17,6 +17,7 @@ from postwire.settings import ApiSettings
 from postwire.store.pool import make_pool
 from postwire_api import (
     accounts,
+    attachments,
     auth,
     changes,
     conversations,
@@ -29,6 +30,7 @@ from postwire_api import (
     problems,
     realtime,
     scope,
+    set_aside,
     sync,
 )
 from postwire_api.pulse import Pulse
@@ -93,6 +95,10 @@ def _api(settings: ApiSettings) -> Router:
             conversations.read_conversation,
             conversations.list_conversation_messages,
             changes.list_changes,
+            attachments.read_attachment,
+            set_aside.list_set_aside,
+            set_aside.retry_set_aside,
+            set_aside.read_set_aside,
             jobs.list_jobs,
             jobs.read_job,
             realtime.make_router(settings),
@@ -113,6 +119,7 @@ def _cors(settings: ApiSettings) -> CORSConfig | None:
         allow_origins=settings.cors_origins,
         allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
         allow_headers=["Authorization", "Content-Type"],
+        expose_headers=["Content-Disposition", "ETag"],
     )
 
 

@@ -9,6 +9,10 @@ from __future__ import annotations
 import re
 import secrets
 from collections import Counter
+from collections.abc import Mapping
+from html import escape, unescape
+from types import MappingProxyType
+from urllib.parse import unquote
 
 import nh3
 
@@ -74,6 +78,10 @@ _URL_HOLES = str.maketrans("", "", "\t\n\r")
 
 #: Stands before the address of a remote image until the whole is written; nobody can guess it.
 _REMOTE = f"remote{secrets.token_hex(16)}:"
+#: Stands before the content id of an image in the same way.
+_EMBEDDED = f"embedded{secrets.token_hex(16)}:"
+_EMBEDDED_SRC = re.compile(f' src="{_EMBEDDED}([^"]*)"')
+_CID = re.compile(r' src="cid:([^"]*)"')
 
 #: Elements that HTML closes by itself do not pile up.
 _CLOSED_BY_ITSELF = _words(
@@ -89,8 +97,11 @@ class TooMuch(Exception):
     """The HTML is too large or too deeply nested to be taken apart."""
 
 
-def sanitise(html: str) -> str:
+def sanitise(html: str, images: Mapping[str, str] = MappingProxyType({})) -> str:
     """`html` with what is safe to show; remote images wait in `data-src`.
+
+    Images shown by a content id (RFC 2392) get the address that `images` has for it; the others
+    keep their `src="cid:…"`.
 
     Raises:
         TooMuch: taking it apart would take too long.
@@ -98,7 +109,22 @@ def sanitise(html: str) -> str:
     html = _INLINE.sub("", html)
     if len(html) > MAX_LENGTH or _is_deep(html):
         raise TooMuch
-    return _CLEANER.clean(html).replace(f' src="{_REMOTE}', ' data-src="')
+    cleaned = _CLEANER.clean(html).replace(f' src="{_REMOTE}', ' data-src="')
+
+    def embedded(match: re.Match[str]) -> str:
+        return f' src="{escape(images.get(content_id(match[1]), f"cid:{unescape(match[1])}"))}"'
+
+    return _EMBEDDED_SRC.sub(embedded, cleaned)
+
+
+def content_ids(sanitised: str) -> set[str]:
+    """The content ids of the images that `sanitise` left to be filled in."""
+    return {content_id(found) for found in _CID.findall(sanitised)}
+
+
+def content_id(url: str) -> str:
+    """The content id that is named in what follows `cid:` in HTML."""
+    return unquote(unescape(url)).strip("<> ")
 
 
 def _is_deep(html: str) -> bool:
@@ -138,7 +164,7 @@ def _url(value: str) -> str:
 
 def _image(url: str) -> str | None:
     if url.lower().startswith("cid:"):
-        return url
+        return _EMBEDDED + url[len("cid:") :]
     # Whatever else there is would be looked for on our own server.
     return _REMOTE + url if url.lower().startswith(("http://", "https://")) else None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import msgspec
@@ -12,7 +13,7 @@ from postwire import model
 from postwire.model import MessageId
 from postwire.store import accounts, messages
 from postwire.store.pool import transaction
-from postwire_api import cursors, html, ids, problems, schemas
+from postwire_api import cursors, flowed, html, ids, inline, problems, schemas
 from postwire_api.cursors import DEFAULT_LIMIT, Cursor, Limit, MessagePosition
 from postwire_api.parts import Store, User
 from postwire_api.schemas import Message, Messages, MessageSummary
@@ -71,14 +72,14 @@ def read_message(user: User, store: Store, message_id: FromPath[str]) -> Message
     with transaction(store) as connection:
         message = messages.get_of_user(connection, user, ids.message_id(message_id))
     # Not inside the transaction: a connection is not for waiting while HTML is taken apart.
-    return _whole(message)
+    return _whole(message, inline.at_hand(store, message))
 
 
-def _whole(message: model.Message) -> Message:
+def _whole(message: model.Message, images: Mapping[str, str]) -> Message:
     body = message.body or model.Body()
     problem = message.problem
     try:
-        shown = None if body.html is None else html.sanitise(body.html)
+        shown = None if body.html is None else html.sanitise(body.html, images)
     except html.TooMuch:
         shown, problem = None, problem or _TOO_MUCH
     headers = message.headers
@@ -90,7 +91,8 @@ def _whole(message: model.Message) -> Message:
         message_id=headers.message_id,
         in_reply_to=headers.in_reply_to,
         references=list(headers.references),
-        text=body.text,
+        text=None if body.text is None else flowed.unwrap(body.text, body.flow),
         html=shown,
         attachments=schemas.attachments(message.attachments),
+        inline_images=inline.missing(shown, message),
     )

@@ -16,10 +16,13 @@ from postwire.errors import (
     AuthenticationFailed,
     Conflict,
     ConnectionLost,
+    Gone,
     NotFound,
+    NotReady,
     PostwireError,
     StoreUnavailable,
     TokenRejected,
+    TooLarge,
 )
 
 MEDIA_TYPE = "application/problem+json"
@@ -51,6 +54,9 @@ _TABLE: dict[type[PostwireError], tuple[str, str, HTTPStatus]] = {
         "The mail server could not be used",
         HTTPStatus.UNPROCESSABLE_ENTITY,
     ),
+    Gone: ("gone", "It is not there any more", HTTPStatus.GONE),
+    TooLarge: ("too-large", "It is too large", HTTPStatus.UNPROCESSABLE_ENTITY),
+    NotReady: ("not-ready", "It is not here yet", HTTPStatus.SERVICE_UNAVAILABLE),
     StoreUnavailable: (
         "store-unavailable",
         "The database does not answer",

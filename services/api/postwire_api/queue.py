@@ -18,6 +18,7 @@ from postwire import events, jobs
 from postwire.errors import QueueUnavailable
 from postwire.events import Event
 from postwire.metrics import EVENTS_DROPPED, JOBS_UNTOLD
+from postwire.model import AccountId
 from postwire.store.jobs import Asked
 
 _THREADS = 4
@@ -47,6 +48,13 @@ class Queue:
         future = self._submit(jobs.enqueue_all, self._broker, told)
         future.add_done_callback(lambda done: _count_untold(done, len(told)))
         return future
+
+    def fetch(self, account_id: AccountId) -> Future[None]:
+        """Have the account's attachments fetched that are asked for.
+
+        The future fails with `QueueUnavailable` when Redis does not answer.
+        """
+        return self._submit(jobs.enqueue_fetch, self._broker, account_id)
 
     def publish(self, event: Event) -> None:
         """Tell everyone, some time soon; never fails the caller."""

@@ -12,7 +12,8 @@ from msgspec import Meta
 
 from postwire import model
 from postwire.model import AccountState, Direction, JobState, Reason, Security
-from postwire.store import accounts, changes, mailboxes
+from postwire.store import accounts, changes, mailboxes, set_aside
+from postwire_api import filenames
 
 #: RFC 1123 §2.1, with the underscore that container networks like to use.
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
@@ -277,15 +278,29 @@ class Attachment(_Out, kw_only=True):
     """A part of a message that is no body."""
 
     n: int
-    filename: str | None
+    #: Fit to be shown and saved by; one without a name gets it from its place and type.
+    filename: str
     content_type: str
     size: int
     content_id: str | None
     disposition: str | None
 
 
+class InlineImage(_Out, kw_only=True):
+    """An image that the HTML shows by its content id (RFC 2392), and that is not in it yet."""
+
+    cid: str
+    n: int
+    content_type: str
+    size: int
+
+
 class Message(MessageSummary, kw_only=True):
-    """A message whole; `html` is safe to show, its remote images wait in `data-src`."""
+    """A message whole; `html` is safe to show, its remote images wait in `data-src`.
+
+    Small images that came with the message are in the HTML, once they were fetched. The others it
+    shows by `src="cid:…"`; `inlineImages` says which attachments these are.
+    """
 
     cc: list[Address]
     bcc: list[Address]
@@ -296,6 +311,7 @@ class Message(MessageSummary, kw_only=True):
     text: str | None
     html: str | None
     attachments: list[Attachment]
+    inline_images: list[InlineImage]
 
 
 def people(addresses: tuple[model.Address, ...]) -> list[Address]:
@@ -308,7 +324,7 @@ def attachments(parts: tuple[model.Attachment, ...]) -> list[Attachment]:
     return [
         Attachment(
             n=n,
-            filename=part.filename,
+            filename=filenames.shown(part.filename, part.content_type, n),
             content_type=part.content_type,
             size=part.size,
             content_id=part.content_id,
@@ -490,3 +506,47 @@ class Changes(_Out, kw_only=True):
             more=told.more,
             reset=told.reset,
         )
+
+
+class Aside(_Out, kw_only=True):
+    """A message set aside: where it lies, why, and when it is tried again.
+
+    `rawSize` is how many of its bytes can be read, null where none could be had.
+    """
+
+    mailbox_id: str
+    mailbox: str
+    uid: int
+    error: str
+    at: datetime
+    attempts: int
+    retry_at: datetime
+    raw_size: int | None
+
+    @classmethod
+    def of(cls, aside: set_aside.Aside) -> Aside:
+        """What its owner may see of `aside`."""
+        return cls(
+            mailbox_id=str(aside.mailbox_id),
+            mailbox=aside.mailbox,
+            uid=aside.uid,
+            error=aside.error,
+            at=aside.at,
+            attempts=aside.attempts,
+            retry_at=aside.retry_at,
+            raw_size=aside.raw_size,
+        )
+
+
+class AsideList(_Out, kw_only=True):
+    """The messages of an account that were set aside, the latest first."""
+
+    set_aside: list[Aside]
+
+
+class AsideRetry(_Out, kw_only=True):
+    """How many messages are tried again, and the job that does it; null where there are none."""
+
+    success: Literal[True] = True
+    due: int
+    job_id: str | None

@@ -12,7 +12,7 @@ from litestar.params import QueryParameter, RequestBody
 from litestar.status_codes import HTTP_200_OK
 
 from postwire.errors import Conflict, NotFound, QueueUnavailable
-from postwire.model import Account, JobState
+from postwire.model import AccountState, JobState
 from postwire.store import accounts, jobs
 from postwire.store.jobs import Asked
 from postwire.store.pool import Pool, transaction
@@ -83,13 +83,18 @@ def _ask(store: Pool, user: str, account_id: str | None) -> tuple[list[Asked], d
             wanted = [account for account in mine if account.state not in _REFUSED]
         else:
             wanted = [accounts.get_of_user(connection, user, ids.account_id(account_id))]
-            _refuse(wanted[0])
+            refuse(wanted[0].state)
         asked = jobs.ask_all(connection, [account.id for account in wanted], user, "manual")
         return asked, jobs.stats(connection, user)
 
 
-def _refuse(account: Account) -> None:
-    if reason := _REFUSED.get(account.state):
+def refuse(state: AccountState) -> None:
+    """Let nothing be asked of a mail server that no login is tried at.
+
+    Raises:
+        Conflict: what to do about it, in words.
+    """
+    if reason := _REFUSED.get(state):
         raise Conflict(reason)
 
 

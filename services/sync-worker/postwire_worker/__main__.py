@@ -43,7 +43,7 @@ def main() -> int:
     # Not an Event, whose lock the main thread may hold when the signal comes.
     signals: SimpleQueue[None] = SimpleQueue()
     on_signal(lambda: signals.put(None))
-    declare(runtime)
+    declare(runtime, attachment_limit=settings.attachment_limit_mb * 2**20)
     worker = Worker(
         runtime.broker,
         queues=set(settings.worker_queues),

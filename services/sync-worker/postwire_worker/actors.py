@@ -1,4 +1,4 @@
-"""The actor, and what the outcome of a sync means for its job and its account.
+"""The actors, and what the outcome of a sync means for its job and its account.
 
 The job's row decides whether a run may begin and what comes after it; Dramatiq only carries the
 id here. Commit, then tell: each batch is announced after its transaction.
@@ -28,11 +28,12 @@ from postwire.errors import (
     StoreUnavailable,
     TransientError,
 )
-from postwire.jobs import ACTOR, QUEUE, enqueue
+from postwire.jobs import ACTOR, FETCH_ACTOR, MANUAL_QUEUE, QUEUE, enqueue
 from postwire.metrics import FRESHNESS, MESSAGES_SET_ASIDE, MESSAGES_SYNCED, SYNC_SECONDS
-from postwire.model import Account, Job, JobId, JobState
+from postwire.model import Account, AccountId, Job, JobId, JobState
 from postwire.store import accounts, jobs, mailboxes
 from postwire.store.pool import transaction
+from postwire_worker import attachments
 from postwire_worker.imap import connect
 from postwire_worker.listing import Committed
 from postwire_worker.runtime import Runtime
@@ -59,8 +60,8 @@ class _Run:
     holder: str
 
 
-def declare(runtime: Runtime) -> None:
-    """Make the actor known to the broker."""
+def declare(runtime: Runtime, attachment_limit: int) -> None:
+    """Make the actors known to the broker; attachments have at most `attachment_limit` bytes."""
 
     @dramatiq.actor(broker=runtime.broker, queue_name=QUEUE, actor_name=ACTOR)
     def sync_account(job_id: str) -> None:
@@ -69,6 +70,14 @@ def declare(runtime: Runtime) -> None:
         except StoreUnavailable as error:
             # No news with a traceback: the job's row stays, and is queued again.
             log.warning("a run was broken off", job=job_id, error=str(error))
+
+    @dramatiq.actor(broker=runtime.broker, queue_name=MANUAL_QUEUE, actor_name=FETCH_ACTOR)
+    def fetch_attachment(account_id: str) -> None:
+        try:
+            attachments.run(runtime, AccountId(account_id), attachment_limit)
+        except StoreUnavailable as error:
+            # The request's row stays; whoever still waits asks again.
+            log.warning("attachments were not fetched", account=account_id, error=str(error))
 
 
 def run(runtime: Runtime, job_id: JobId) -> None:

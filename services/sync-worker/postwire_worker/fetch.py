@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from itertools import accumulate
 from typing import TypeVar
 
+import structlog
+
 from postwire.errors import ServerBusy
 from postwire.model import Body, Incoming, SetAside
 from postwire_worker import mime
@@ -30,12 +32,20 @@ WHOLE_LIMIT = 24 * 1024 * 1024
 #: Bytes of text that one batch may hold in memory.
 BATCH_BYTES = 16 * 1024 * 1024
 
+#: Bytes that are kept of a message set aside.
+RAW_LIMIT = 1024 * 1024
+#: Messages of a batch whose bytes are kept; where more fail, it is the server that does.
+_RAW = 10
+
+_UNREADABLE = "This message cannot be read"
 _CUT = "The text is longer than is kept; the rest was cut off."
 _MISSING = "The mail server lists this message and does not serve it."
 
 #: Which of these digests the account has already.
 FindKnown = Callable[[Sequence[bytes]], set[bytes]]
 T = TypeVar("T")
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +116,7 @@ def fetch(
     incoming, unread = _read(session, plans)
     failed = {uid: error for uid, error in (failed | unread).items() if uid in done}
     _stop_if_busy(failed, incoming)
-    aside = tuple(SetAside(uid, str(error)) for uid, error in failed.items())
-    return Fetched(tuple(done), tuple(incoming), aside)
+    return Fetched(tuple(done), tuple(incoming), _set_aside(session, failed))
 
 
 def digest(structure: Structure) -> bytes:
@@ -166,8 +175,29 @@ def _read(session: Session, plans: Sequence[_Plan]) -> tuple[list[Incoming], dic
         by_uid = {plan.structure.uid: plan for plan in group}
         answers, wrong = _sections(session, list(by_uid), sections)
         failed |= wrong
-        incoming += [_incoming(by_uid[uid], contents) for uid, contents in answers]
+        for uid, contents in answers:
+            try:
+                incoming.append(_incoming(by_uid[uid], contents))
+            except Exception as error:
+                # Whatever it is, it is this message's; the next one must not wait for its mending.
+                log.exception("a message could not be read")
+                failed[uid] = Unservable(f"{_UNREADABLE} ({type(error).__name__}).")
     return incoming, failed
+
+
+def _set_aside(session: Session, failed: dict[int, Unservable]) -> tuple[SetAside, ...]:
+    return tuple(
+        SetAside(uid, str(error), _raw(session, uid) if n < _RAW else None)
+        for n, (uid, error) in enumerate(failed.items())
+    )
+
+
+def _raw(session: Session, uid: int) -> bytes | None:
+    """What the server gives of a message that is set aside, unread."""
+    try:
+        return session.uid_fetch_sections([uid], [""], RAW_LIMIT).get(uid, {}).get("") or None
+    except Unservable:
+        return None
 
 
 def _grouped(plans: Sequence[_Plan]) -> Iterator[tuple[tuple[str, ...], list[_Plan]]]:
@@ -240,7 +270,10 @@ def _body(parts: Sequence[Part], contents: dict[str, bytes]) -> tuple[Body, str 
         texts[part.subtype].append(read)
         problem = problem or wrong or _cut(part.size > TEXT_LIMIT)
     joined = {kind: "\n\n".join(found) if found else None for kind, found in texts.items()}
-    return mime.body(joined["plain"], joined["html"]), problem
+    flows = {part.flow for part in parts if part.subtype == "plain"}
+    # Parts that flow in different ways were joined: then no rule is theirs.
+    flow = flows.pop() if len(flows) == 1 else ""
+    return mime.body(joined["plain"], joined["html"], flow), problem
 
 
 def _cut(too_long: bool) -> str | None:  # noqa: FBT001

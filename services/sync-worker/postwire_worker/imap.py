@@ -174,6 +174,18 @@ class Session:
         fetched = self._uid_fetch(uids, items)
         return {uid: answers.sections(fetched[uid]) for uid in uids if uid in fetched}
 
+    def uid_fetch_range(self, uid: int, section: str, offset: int, length: int) -> bytes:
+        """`length` bytes of one section from `offset` on; fewer where it ends (§6.4.5).
+
+        Raises:
+            Unservable: the server refuses, or gives something else.
+        """
+        fetched = self._uid_fetch([uid], [f"BODY.PEEK[{section}]<{offset}.{length}>"])
+        content = answers.sections(fetched.get(uid, {})).get(section)
+        if content is None or len(content) > length:
+            raise Unservable("The mail server does not serve this part of the message.")
+        return content
+
     def _uid_fetch(self, uids: Sequence[int], items: Sequence[str]) -> dict[int, Items]:
         with border("fetch"):
             data = self._fetch_data(",".join(map(str, uids)), f"({' '.join(items)})")

@@ -18,9 +18,9 @@ from email.utils import getaddresses
 import fast_mail_parser as fmp
 from selectolax.lexbor import LexborHTMLParser
 
-from postwire.model import Address, Attachment, Body, Headers
+from postwire.model import Address, Attachment, Body, Flow, Headers
 from postwire_worker.structure import Part
-from postwire_worker.text import clean, decoded, moment
+from postwire_worker.text import clean, decoded, moment, text_of
 
 #: Characters of the preview in a list.
 SNIPPET = 200
@@ -31,6 +31,9 @@ _FIELD = 2_000
 _PEOPLE = 200
 _REFERENCES = 100
 _MESSAGE_ID = re.compile(r"<[^<>\s]{1,500}>")
+_SUBJECT = re.compile(rb"^subject:([^\n]*(?:\n[ \t][^\n]*)*)", re.IGNORECASE | re.MULTILINE)
+#: Stands for what could not be read.
+_LOST = "\ufffd"
 _TOKEN = re.compile(r"[^A-Za-z0-9_.:+-]")
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]")
 #: Bytes of a damaged message that the standard library is given: it takes minutes for a large one
@@ -51,7 +54,7 @@ def headers(block: bytes) -> tuple[Headers, str | None]:
             message_id=_message_id(fields.get("message-id", ())),
             in_reply_to=_message_id(fields.get("in-reply-to", ())),
             references=_references(fields.get("references", ())),
-            subject=clean(parsed.subject)[:_FIELD],
+            subject=_subject(clean(parsed.subject), block)[:_FIELD],
             # Not `date_parsed`, which raises for a year that Python does not know.
             date=moment(fields.get("date", [""])[0]),
             from_=_people([parsed.from_] if parsed.from_ else []),
@@ -107,9 +110,18 @@ def whole(raw: bytes) -> tuple[Body, tuple[Attachment, ...], str | None]:
     return body(text, html), attachments, problem
 
 
-def body(text: str | None, html: str | None) -> Body:
+def attachment(raw: bytes, number: int) -> bytes | None:
+    """The bytes of the `number`-th attachment of a whole message, as `whole` counts them."""
+    try:
+        parts = fmp.parse_email(raw, mode="lazy").attachments
+        return bytes(parts[number - 1].content) if 0 < number <= len(parts) else None
+    except fmp.ParseError:
+        return None
+
+
+def body(text: str | None, html: str | None, flow: Flow = "") -> Body:
     """A body with its snippet; from the HTML only where there is no text."""
-    return Body(text=text, html=html, snippet=_snippet(text, html))
+    return Body(text=text, html=html, snippet=_snippet(text, html), flow=flow)
 
 
 def _texts(raw: bytes) -> tuple[str | None, str | None, str | None]:
@@ -165,6 +177,16 @@ def _stdlib_headers(block: bytes) -> Headers:
         bcc=people("bcc"),
         reply_to=people("reply-to"),
     )
+
+
+def _subject(read: str, block: bytes) -> str:
+    # Mail programs cut a character in two between encoded words, which RFC 2047 §5 forbids and
+    # fast-mail-parser does not mend.
+    found = _SUBJECT.search(block) if _LOST in read else None
+    if found is None:
+        return read
+    again = decoded(text_of(found[1].replace(b"\r", b"").replace(b"\n", b"")).strip())
+    return again if again.count(_LOST) < read.count(_LOST) else read
 
 
 def _people(parsed: Iterable[fmp.PyAddress]) -> tuple[Address, ...]:

@@ -13,7 +13,7 @@ from email.utils import collapse_rfc2231_value, decode_params, unquote
 from itertools import islice, takewhile
 from typing import Any
 
-from postwire.model import Attachment
+from postwire.model import Attachment, Flow
 from postwire_worker.text import clean, decoded, text_of, whole_number
 
 #: Deeper than this is an attack or a mistake.
@@ -41,6 +41,8 @@ class Part:
     filename: str | None
     content_id: str | None
     disposition: str | None
+    #: How lines of text belong together (RFC 3676).
+    flow: Flow = ""
 
     @property
     def is_body(self) -> bool:
@@ -112,7 +114,14 @@ def _leaf(node: Sequence[Any], section: str) -> Part:
         filename=disposition_parameters.get("filename") or by_name.get("name"),
         content_id=text_of(content_id).strip("<> ")[:_FIELD] if content_id else None,
         disposition=disposition,
+        flow=_flow(by_name),
     )
+
+
+def _flow(parameters: dict[str, str]) -> Flow:
+    if parameters.get("format", "").lower() != "flowed":
+        return ""
+    return "delsp" if parameters.get("delsp", "").lower() == "yes" else "flowed"
 
 
 def _disposition(node: Sequence[Any]) -> tuple[str | None, dict[str, str]]:

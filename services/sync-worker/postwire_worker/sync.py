@@ -16,7 +16,7 @@ from postwire.metrics import UIDVALIDITY_CHANGES
 from postwire.model import Account, Batch, Cursor, Incoming, Mailbox
 from postwire.store import mailboxes, messages, placements
 from postwire.store.pool import Pool, transaction
-from postwire_worker import changes, listing
+from postwire_worker import aside, changes, listing
 from postwire_worker.answers import State
 from postwire_worker.fetch import BATCH_BYTES, Fetched, fetch
 from postwire_worker.imap import SEARCH_LIMIT, Session, today
@@ -42,6 +42,8 @@ class _Opened:
 
 def sync(session: Session, pool: Pool, account: Account) -> Iterator[Committed]:
     """Bring the account up to date: new mail of all mailboxes, flags, older mail, expunged mail."""
+    for mended in aside.retry(session, pool, account):
+        yield Committed("backfill", mended.batch, mended.stored)
     run = Run(session, pool, account)
     yield from listing.look(run)
     opened = []

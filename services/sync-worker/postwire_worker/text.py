@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from email.errors import HeaderParseError
-from email.header import decode_header, make_header
+from email.header import decode_header
 from email.utils import parsedate_to_datetime
 
 #: Years outside these are a broken clock, and no date at all.
@@ -31,7 +31,12 @@ def text_of(value: object) -> str:
 def decoded(field: str) -> str:
     """A header field with its encoded words read (RFC 2047); as it is where that fails."""
     try:
-        return clean(str(make_header(decode_header(field))))
+        # Not `make_header`, which puts spaces where a name has none: `=?utf-8?q?Zo=C3=AB?=.pdf`.
+        pieces = [
+            piece if isinstance(piece, str) else piece.decode(charset or "latin-1")
+            for piece, charset in decode_header(field)
+        ]
+        return clean("".join(pieces))
     except (LookupError, UnicodeError, ValueError, HeaderParseError):
         return clean(field)
 

@@ -25,7 +25,7 @@ from postwire.model import (
     MessageId,
     Stored,
 )
-from postwire.store import mailboxes, threads
+from postwire.store import mailboxes, set_aside, threads
 
 #: The header fields with people in them, as they are kept in `message.addresses`.
 _PEOPLE = ("from_", "to", "cc", "bcc", "reply_to")
@@ -62,7 +62,7 @@ def store(connection: Connection[TupleRow], batch: Batch) -> Stored:
     _add_bodies(connection, batch.mailbox.account_id, added)
     _add_attachments(connection, batch.mailbox.account_id, added)
     _add_placements(connection, batch, added)
-    _add_set_aside(connection, batch)
+    set_aside.add(connection, batch)
     new = [one for one in added if one.new]
     arrivals = [
         threads.Arrival(one.id, one.incoming.headers, one.incoming.internaldate) for one in new
@@ -192,13 +192,14 @@ def _add_bodies(
     connection: Connection[TupleRow], account_id: AccountId, added: Iterable[_Added]
 ) -> None:
     connection.cursor().executemany(
-        "INSERT INTO body (account_id, message_id, text, html) VALUES (%s, %s, %s, %s)",
+        "INSERT INTO body (account_id, message_id, text, html, flow) VALUES (%s, %s, %s, %s, %s)",
         [
-            [account_id, one.id, one.incoming.body.text, one.incoming.body.html]
+            [account_id, one.id, one.incoming.body.text, one.incoming.body.html,
+             one.incoming.body.flow]
             for one in added
             if one.new and one.incoming.body
         ],
-    )
+    )  # fmt: skip
 
 
 def _add_attachments(
@@ -233,19 +234,6 @@ def _add_placements(connection: Connection[TupleRow], batch: Batch, added: list[
             for one in added
         ],
     )  # fmt: skip
-
-
-def _add_set_aside(connection: Connection[TupleRow], batch: Batch) -> None:
-    connection.cursor().executemany(
-        """
-        INSERT INTO set_aside (mailbox_id, uidvalidity, uid, error) VALUES (%s, %s, %s, %s)
-        ON CONFLICT (mailbox_id, uidvalidity, uid) DO UPDATE SET error = EXCLUDED.error, at = now()
-        """,
-        [
-            [batch.mailbox.id, batch.before.uidvalidity, message.uid, message.error]
-            for message in batch.set_aside
-        ],
-    )
 
 
 def list_of_user(
@@ -301,7 +289,7 @@ def get_of_user(connection: Connection[TupleRow], user_id: str, message_id: Mess
     cursor = connection.cursor(row_factory=dict_row)
     row = cursor.execute(
         """
-        SELECT message.*, body.text, body.html, placed.mailboxes, placed.flags
+        SELECT message.*, body.text, body.html, body.flow, placed.mailboxes, placed.flags
           FROM account
           JOIN message ON message.account_id = account.id AND message.id = %(id)s
           LEFT JOIN body ON body.account_id = message.account_id AND body.message_id = message.id
@@ -312,7 +300,7 @@ def get_of_user(connection: Connection[TupleRow], user_id: str, message_id: Mess
     ).fetchone()
     if row is None:
         raise NotFound("There is no such message.")
-    body = Body(text=row["text"], html=row["html"], snippet=row["snippet"])
+    body = Body(row["text"], row["html"], row["snippet"], row["flow"] or "")
     parts = _attachments(connection, row["account_id"], message_id)
     return replace(from_row(row), body=body, attachments=parts)
 

@@ -1,10 +1,12 @@
 import { useMemo, useState } from "react";
+import type { Api } from "../api";
 import { frameDocument, hasRemoteImages } from "../frame";
+import { useInlineImages } from "../hooks/useInlineImages";
 import { linkParts } from "../links";
 import type { Message } from "../model";
 
-export function MessageBody({ message }: { message: Message }) {
-  if (message.html) return <HtmlBody html={message.html} />;
+export function MessageBody({ api, message }: { api: Api; message: Message }) {
+  if (message.html) return <HtmlBody api={api} message={message} html={message.html} />;
   if (message.text?.trim()) return <TextBody text={message.text} />;
   return <p className="muted letter-text">This message has no text.</p>;
 }
@@ -13,10 +15,11 @@ export function MessageBody({ message }: { message: Message }) {
  * Foreign HTML lives in a frame without scripts, forms or an origin; the sandbox and the frame's
  * own policy would hold it even if the API's sanitising did not.
  */
-function HtmlBody({ html }: { html: string }) {
+function HtmlBody({ api, message, html }: { api: Api; message: Message; html: string }) {
+  const inline = useInlineImages(api, message);
   const [images, setImages] = useState(false);
   const remote = useMemo(() => hasRemoteImages(html), [html]);
-  const source = useMemo(() => frameDocument(html, images), [html, images]);
+  const source = useMemo(() => frameDocument(html, images, inline), [html, images, inline]);
   return (
     <>
       {remote && !images && (

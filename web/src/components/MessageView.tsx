@@ -1,9 +1,10 @@
 import { useEffect, useRef } from "react";
 import type { Api } from "../api";
 import { useMessage } from "../hooks/useMessage";
-import type { Attachment, Message, Person } from "../model";
+import type { Message, Person } from "../model";
 import { fullTime } from "../time";
-import { sizeWords, subjectOf } from "../words";
+import { subjectOf } from "../words";
+import { Attachments } from "./Attachments";
 import { MessageBody } from "./MessageBody";
 
 interface Props {
@@ -49,12 +50,12 @@ function OpenMessage({ api, id, onClose }: Props & { id: string }) {
         </p>
       )}
       {!message && !error && <p className="muted padded">Loading the message…</p>}
-      {message && <Letter message={message} />}
+      {message && <Letter api={api} message={message} />}
     </section>
   );
 }
 
-function Letter({ message }: { message: Message }) {
+function Letter({ api, message }: { api: Api; message: Message }) {
   const date = message.date ?? message.internalDate;
   return (
     <article className="letter">
@@ -72,10 +73,10 @@ function Letter({ message }: { message: Message }) {
             </dd>
           </div>
         </dl>
-        <Attachments attachments={message.attachments} />
+        <Attachments api={api} message={message} />
         {message.problem && <p className="notice">{message.problem}</p>}
       </header>
-      <MessageBody message={message} />
+      <MessageBody api={api} message={message} />
     </article>
   );
 }
@@ -96,18 +97,5 @@ function People({ label, people }: { label: string; people: Person[] }) {
         ))}
       </dd>
     </div>
-  );
-}
-
-function Attachments({ attachments }: { attachments: Attachment[] }) {
-  if (attachments.length === 0) return null;
-  return (
-    <ul className="attachments" aria-label="Attachments">
-      {attachments.map(({ n, filename, contentType, size }) => (
-        <li key={n} title={contentType}>
-          <bdi>{filename || contentType}</bdi> <span className="muted">{sizeWords(size)}</span>
-        </li>
-      ))}
-    </ul>
   );
 }
