@@ -202,8 +202,14 @@ def test_a_server_that_will_not_is_left(plain: Pair, said: bytes) -> None:
 
 
 def test_the_end_of_the_connection_is_seen(plain: Pair) -> None:
+    # Given a server that has read all, so that its end is not a reset
+    plain.heard()
     plain.says(STARTED)
+
+    # When it closes the connection
     plain.theirs.close()
+
+    # Then there is no more to wait for
     with pytest.raises(ConnectionLost):
         plain.idle.read()
 

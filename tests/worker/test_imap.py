@@ -411,21 +411,6 @@ def test_an_answer_without_an_end_is_not_kept(monkeypatch: pytest.MonkeyPatch) -
         assert session.select("INBOX") == State(1, 1)
 
 
-def test_a_literal_costs_little_more_than_its_bytes(session: Session, user: MailUser) -> None:
-    # Given a message of 4 MB, and a client library that formats what it logs
-    user.append(letter(text="x" * 70 + "\n", attachment=b"\0\xff" * 2_000_000))
-    session.select("INBOX")
-
-    # When it is fetched
-    before = resource.getrusage(resource.RUSAGE_THREAD)
-    (contents,) = session.uid_fetch_sections([1], [""], 8 * 1024 * 1024).values()
-    used = resource.getrusage(resource.RUSAGE_THREAD).ru_utime - before.ru_utime
-
-    # Then this thread has done little: formatting alone would take half a second
-    assert len(contents[""]) > 4_000_000
-    assert used < 0.25
-
-
 @pytest.mark.parametrize(
     ("command", "ask"),
     [
