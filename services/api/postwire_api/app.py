@@ -26,6 +26,7 @@ from postwire_api import (
     page,
     problems,
     realtime,
+    search,
     sync,
 )
 from postwire_api.pulse import Pulse
@@ -85,6 +86,7 @@ def _api(settings: ApiSettings) -> Router:
             mailboxes.list_mailboxes,
             messages.list_messages,
             messages.read_message,
+            search.search_messages,
             jobs.list_jobs,
             jobs.read_job,
             realtime.make_router(settings),

@@ -24,7 +24,7 @@ from postwire_worker.text import clean, decoded, moment
 
 #: Characters of the preview in a list.
 SNIPPET = 200
-#: Characters of HTML that are looked at for a snippet.
+#: Characters that are looked at for a snippet, and of HTML for what is read of it.
 _SNIPPET_SOURCE = 100_000
 #: Characters of a header field that are kept, and people in one.
 _FIELD = 2_000
@@ -109,7 +109,9 @@ def whole(raw: bytes) -> tuple[Body, tuple[Attachment, ...], str | None]:
 
 def body(text: str | None, html: str | None) -> Body:
     """A body with its snippet; from the HTML only where there is no text."""
-    return Body(text=text, html=html, snippet=_snippet(text, html))
+    visible = None if text and text.strip() else _spaced(_visible(html or ""))
+    source = text if visible is None else visible
+    return Body(text, html, _spaced((source or "")[:_SNIPPET_SOURCE])[:SNIPPET], visible or None)
 
 
 def _texts(raw: bytes) -> tuple[str | None, str | None, str | None]:
@@ -191,9 +193,8 @@ def _joined(texts: Sequence[str]) -> str | None:
     return clean("\n\n".join(texts)) if texts else None
 
 
-def _snippet(text: str | None, html: str | None) -> str:
-    source = text if text and text.strip() else _visible(html or "")
-    return _SPACE.sub(" ", source[:_SNIPPET_SOURCE]).strip()[:SNIPPET]
+def _spaced(text: str) -> str:
+    return _SPACE.sub(" ", text).strip()
 
 
 def _visible(html: str) -> str:

@@ -33,7 +33,7 @@ from postwire.model import Account, AccountId, Reason
 from postwire.settings import WatcherSettings, load
 from postwire.store import leases
 from postwire.store.pool import check, transaction
-from postwire_worker import clock
+from postwire_worker import backlog, clock
 from postwire_worker.idle import Idle
 from postwire_worker.imap import Session, open_session
 from postwire_worker.loop import Loop
@@ -89,6 +89,7 @@ class Watcher:
             (1.0, lambda: clock.ask_due(self._runtime)),
             (5.0, lambda: clock.sweep(self._runtime)),
             (5.0, lambda: clock.measure(self._runtime)),
+            (5.0, lambda: backlog.work_off(self._runtime)),
         ):
             self.loop.repeat(self._clerks, every, work)
         self.loop.run()
