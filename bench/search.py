@@ -44,8 +44,8 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 #: Accounts of others; each has the same share of their messages.
 OTHERS = 100
 #: Different documents of the others; their messages repeat them.
-POOL = 1_000
-RUNS = 30
+POOL = 2_000
+RUNS = 40
 #: Which share of the messages has the word.
 SHARES = {"everywhere": 0.5, "monthly": 0.05, "seldom": 0.001, "once": 0.00002}
 #: Shares of messages with the phrase, with its words apart, with an attachment, and unread.

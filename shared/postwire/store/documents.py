@@ -26,6 +26,8 @@ _LAST_PLACE = 16_383
 _PLACES = 100
 #: Seconds of thirty days.
 _MONTH = 30 * 86_400
+#: Bytes of all different words; with their places they stay below the megabyte of a tsvector.
+_BYTES = 500_000
 #: Places between two fields, so that no phrase reaches across.
 _GAP = 10
 
@@ -84,6 +86,7 @@ class _Document:
     def __init__(self) -> None:
         self._places: dict[str, list[str]] = {}
         self._at = 1
+        self._room = _BYTES
 
     def mark(self, mark: str) -> None:
         self._places[mark] = []
@@ -93,10 +96,18 @@ class _Document:
         for place, word in words.placed(text[:INDEXED], _LAST_PLACE - self._at):
             last = self._at + place
             for name in (word, f"{field_}:{word}") if field_ else (word,):
-                places = self._places.setdefault(name, [])
-                if len(places) < _PLACES:
-                    places.append(f"{last}{weight}")
+                self._place(name, f"{last}{weight}")
         self._at = min(last + _GAP, _LAST_PLACE)
+
+    def _place(self, name: str, place: str) -> None:
+        places = self._places.get(name)
+        if places is None:
+            self._room -= len(name.encode())
+            if self._room < 0:
+                return
+            places = self._places[name] = []
+        if len(places) < _PLACES:
+            places.append(place)
 
     def text(self) -> str:
         # Letters and digits, and the signs of the marks: nothing that would end the quotes.

@@ -70,6 +70,21 @@ def test_a_huge_text_of_different_words_is_indexed_as_far_as_there_is_room(store
         assert 1 < size < 40_000
 
 
+def test_a_header_of_nothing_but_long_words_never_stops_its_batch(store: Pool) -> None:
+    # Given thousands of people, each with names of sixty letters that nobody else has
+    crowd = tuple(
+        Address(" ".join(f"{n:032x}{m:032x}" for m in range(30)), f"{n:064x}@{n:063x}.example")
+        for n in range(1_000)
+    )
+    # When the message is indexed, then PostgreSQL takes as much of it as there is room for
+    made = documents.document(ACCOUNT, source("text", subject="first", to=crowd))
+    with transaction(store) as connection:
+        row = connection.execute(
+            "SELECT %s::tsvector @@ %s::tsquery", [made, "'s:first'"]
+        ).fetchone()
+    assert row == (True,)
+
+
 def test_messages_are_indexed_with_their_batch_and_go_with_their_message(store: Pool) -> None:
     # Given a message that was stored, and found again in another mailbox
     account = rows.active(store)
