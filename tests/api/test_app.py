@@ -29,6 +29,7 @@ CONTRACT = {
     "/api/accounts/{account_id}/mailboxes": {"GET"},
     "/api/messages": {"GET"},
     "/api/messages/{message_id}": {"GET"},
+    "/api/search": {"GET"},
     "/api/jobs": {"GET"},
     "/api/jobs/{job_id}": {"GET"},
     "/api/realtime-token": {"POST"},
