@@ -88,6 +88,10 @@ class Conflict(PermanentError):
     """It is there already."""
 
 
+class BadQuery(PermanentError):
+    """The search was not understood."""
+
+
 class TokenRejected(PermanentError):
     """The token is missing, malformed, expired, or not meant for this."""
 

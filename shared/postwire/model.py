@@ -135,13 +135,17 @@ class Headers:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """The text and the HTML of a message, as received but decoded."""
+    """The text and the HTML of a message, as received but decoded.
+
+    `visible` is what is read of the HTML where there is no text; it is kept for the search only.
+    """
 
     text: str | None = None
     html: str | None = None
     snippet: str = ""
     #: How the lines of the text belong together.
     flow: Flow = ""
+    visible: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,7 @@ CONTRACT = {
     "/api/accounts/{account_id}/set-aside": {"GET"},
     "/api/accounts/{account_id}/set-aside/retry": {"POST"},
     "/api/accounts/{account_id}/set-aside/{mailbox_id}/{uid}/raw": {"GET"},
+    "/api/search": {"GET"},
     "/api/jobs": {"GET"},
     "/api/jobs/{job_id}": {"GET"},
     "/api/realtime-token": {"POST"},

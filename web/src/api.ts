@@ -1,4 +1,12 @@
-import type { Account, Job, Message, MessagePage, NewAccount, RealtimeToken } from "./model";
+import type {
+  Account,
+  Job,
+  Message,
+  MessagePage,
+  NewAccount,
+  RealtimeToken,
+  SearchPage,
+} from "./model";
 
 const TIMEOUT_MS = 15_000;
 /** Adding an account waits for a foreign IMAP server's greeting and login. */
@@ -39,6 +47,12 @@ export interface MessageQuery {
   accountId?: string | null;
   cursor?: string | null;
   limit?: number;
+}
+
+export interface SearchQuery {
+  q: string;
+  accountId?: string | null;
+  cursor?: string | null;
 }
 
 export type Api = ReturnType<typeof createApi>;
@@ -82,6 +96,8 @@ export function createApi({ token, onUnauthorized, origin = "" }: ApiOptions) {
       const options = { signal, timeoutMs: ATTACHMENT_TIMEOUT_MS };
       return receive(path, options, (response) => response.blob());
     },
+    search: (query: SearchQuery, signal?: AbortSignal) =>
+      call<SearchPage>(`/api/search${queryString(query)}`, { signal }),
     sync: (accountId: string) =>
       call<{ jobId: string }>("/api/email/sync", { method: "POST", body: { accountId } }),
     job: (id: string) => call<Job>(`/api/jobs/${encodeURIComponent(id)}`),
@@ -157,7 +173,7 @@ function textOf(value: unknown): string | undefined {
   return typeof value === "string" && value.trim() ? value : undefined;
 }
 
-function queryString(query: MessageQuery): string {
+function queryString(query: MessageQuery | SearchQuery): string {
   const given = Object.entries(query).filter(([, value]) => value !== null && value !== undefined);
   const params = new URLSearchParams(given.map(([name, value]) => [name, String(value)]));
   return params.size ? `?${params.toString()}` : "";

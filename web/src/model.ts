@@ -98,6 +98,24 @@ export interface MessagePage {
   nextCursor: string | null;
 }
 
+/** A piece of an excerpt, plain text; `match` says that it is what was looked for. */
+export interface Piece {
+  text: string;
+  match: boolean;
+}
+
+export interface SearchResult {
+  message: MessageSummary;
+  snippet: Piece[];
+  rank: number;
+}
+
+/** Best first; a null cursor says that there is nothing more. */
+export interface SearchPage {
+  results: SearchResult[];
+  nextCursor: string | null;
+}
+
 export interface Job {
   id: string;
   accountId: string;

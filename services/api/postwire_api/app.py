@@ -30,6 +30,7 @@ from postwire_api import (
     problems,
     realtime,
     scope,
+    search,
     set_aside,
     sync,
 )
@@ -99,6 +100,7 @@ def _api(settings: ApiSettings) -> Router:
             set_aside.list_set_aside,
             set_aside.retry_set_aside,
             set_aside.read_set_aside,
+            search.search_messages,
             jobs.list_jobs,
             jobs.read_job,
             realtime.make_router(settings),

@@ -14,6 +14,7 @@ import msgspec
 from litestar.exceptions import ClientException
 from litestar.params import QueryParameter
 
+from postwire.store.search import WINDOW
 from postwire_api.ids import MAX_BIGINT
 
 #: Rows of one page.
@@ -45,7 +46,13 @@ class JobPosition(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     id: Annotated[str, msgspec.Meta(pattern=r"\Async-[0-9a-f-]{36}-[0-9]{1,19}\Z")]
 
 
-Position = TypeVar("Position", MessagePosition, JobPosition)
+class SearchPosition(MessagePosition, array_like=True, forbid_unknown_fields=True):
+    """The window of a search, by what it lies below, and how much of it was shown."""
+
+    offset: Annotated[int, msgspec.Meta(ge=0, le=WINDOW)]
+
+
+Position = TypeVar("Position", MessagePosition, JobPosition, SearchPosition)
 Row = TypeVar("Row")
 
 
@@ -71,8 +78,9 @@ def page(
 ) -> tuple[Sequence[Row], str | None]:
     """The first `limit` of `rows`, with the cursor of what follows where there are more."""
     shown = rows[:limit]
-    return shown, _encode(position_of(shown[-1])) if len(rows) > limit else None
+    return shown, encode(position_of(shown[-1])) if len(rows) > limit else None
 
 
-def _encode(position: MessagePosition | JobPosition) -> str:
+def encode(position: MessagePosition | JobPosition) -> str:
+    """The cursor that `decode` reads."""
     return base64.urlsafe_b64encode(msgspec.json.encode(position)).rstrip(b"=").decode()

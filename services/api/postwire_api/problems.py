@@ -14,6 +14,7 @@ from litestar.types import ExceptionHandlersMap
 
 from postwire.errors import (
     AuthenticationFailed,
+    BadQuery,
     Conflict,
     ConnectionLost,
     Gone,
@@ -42,6 +43,7 @@ class Problem(msgspec.Struct):
 #: Error class to `type`, `title` and status; an error that is not here is none of the caller's.
 _TABLE: dict[type[PostwireError], tuple[str, str, HTTPStatus]] = {
     TokenRejected: ("token-rejected", "The token was not accepted", HTTPStatus.UNAUTHORIZED),
+    BadQuery: ("bad-query", "The search was not understood", HTTPStatus.BAD_REQUEST),
     NotFound: ("not-found", "There is no such thing", HTTPStatus.NOT_FOUND),
     Conflict: ("conflict", "It cannot be done in the present state", HTTPStatus.CONFLICT),
     AuthenticationFailed: (

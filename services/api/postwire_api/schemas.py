@@ -550,3 +550,25 @@ class AsideRetry(_Out, kw_only=True):
     success: Literal[True] = True
     due: int
     job_id: str | None
+
+
+class Piece(_Out, kw_only=True):
+    """A piece of an excerpt, as plain text; `match`: it is what was looked for."""
+
+    text: str
+    match: bool
+
+
+class SearchResult(_Out, kw_only=True):
+    """A message that was found; the texts of `snippet`, put together, are the excerpt."""
+
+    message: MessageSummary
+    snippet: list[Piece]
+    rank: Annotated[float, Meta(description="How well it fits; comparable within a page.")]
+
+
+class SearchResults(_Out, kw_only=True):
+    """A page of what was found; it may be shorter than `limit` although more follows."""
+
+    results: list[SearchResult]
+    next_cursor: str | None

@@ -24,7 +24,7 @@ from postwire_worker.text import clean, decoded, moment, text_of
 
 #: Characters of the preview in a list.
 SNIPPET = 200
-#: Characters of HTML that are looked at for a snippet.
+#: Characters that are looked at for a snippet, and of HTML for what is read of it.
 _SNIPPET_SOURCE = 100_000
 #: Characters of a header field that are kept, and people in one.
 _FIELD = 2_000
@@ -121,7 +121,10 @@ def attachment(raw: bytes, number: int) -> bytes | None:
 
 def body(text: str | None, html: str | None, flow: Flow = "") -> Body:
     """A body with its snippet; from the HTML only where there is no text."""
-    return Body(text=text, html=html, snippet=_snippet(text, html), flow=flow)
+    visible = None if text and text.strip() else _spaced(_visible(html or ""))
+    source = text if visible is None else visible
+    snippet = _spaced((source or "")[:_SNIPPET_SOURCE])[:SNIPPET]
+    return Body(text, html, snippet, flow, visible or None)
 
 
 def _texts(raw: bytes) -> tuple[str | None, str | None, str | None]:
@@ -213,9 +216,8 @@ def _joined(texts: Sequence[str]) -> str | None:
     return clean("\n\n".join(texts)) if texts else None
 
 
-def _snippet(text: str | None, html: str | None) -> str:
-    source = text if text and text.strip() else _visible(html or "")
-    return _SPACE.sub(" ", source[:_SNIPPET_SOURCE]).strip()[:SNIPPET]
+def _spaced(text: str) -> str:
+    return _SPACE.sub(" ", text).strip()
 
 
 def _visible(html: str) -> str:

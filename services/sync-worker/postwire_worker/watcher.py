@@ -19,7 +19,7 @@ from postwire.model import Account, AccountId
 from postwire.settings import WatcherSettings, load
 from postwire.store import leases
 from postwire.store.pool import check, transaction
-from postwire_worker import clock
+from postwire_worker import backlog, clock
 from postwire_worker.client import cut_overdue
 from postwire_worker.ending import leave, on_signal
 from postwire_worker.loop import Loop
@@ -58,6 +58,7 @@ class Watcher:
             (5.0, lambda: clock.sweep(self._runtime)),
             (5.0, lambda: clock.measure(self._runtime)),
             (5.0, cut_overdue),
+            (5.0, lambda: backlog.work_off(self._runtime)),
         ):
             self.loop.repeat(self._desk.clerks, every, work)
         self.loop.run()

@@ -25,7 +25,7 @@ from postwire.model import (
     MessageId,
     Stored,
 )
-from postwire.store import mailboxes, set_aside, threads
+from postwire.store import documents, mailboxes, set_aside, threads
 
 #: The header fields with people in them, as they are kept in `message.addresses`.
 _PEOPLE = ("from_", "to", "cc", "bcc", "reply_to")
@@ -63,6 +63,7 @@ def store(connection: Connection[TupleRow], batch: Batch) -> Stored:
     _add_attachments(connection, batch.mailbox.account_id, added)
     _add_placements(connection, batch, added)
     set_aside.add(connection, batch)
+    documents.index(connection, batch.mailbox.account_id, _sources(added))
     new = [one for one in added if one.new]
     arrivals = [
         threads.Arrival(one.id, one.incoming.headers, one.incoming.internaldate) for one in new
@@ -221,6 +222,20 @@ def _add_attachments(
     )  # fmt: skip
 
 
+def _sources(added: Iterable[_Added]) -> list[documents.Source]:
+    return [
+        documents.Source(
+            one.id,
+            one.incoming.internaldate,
+            one.incoming.headers,
+            one.incoming.body,
+            tuple(part.filename or "" for part in one.incoming.attachments),
+        )
+        for one in added
+        if one.new
+    ]
+
+
 def _add_placements(connection: Connection[TupleRow], batch: Batch, added: list[_Added]) -> None:
     connection.cursor().executemany(
         """
@@ -320,12 +335,29 @@ def _attachments(
     return tuple(Attachment(*row) for row in listed)
 
 
+def list_of_ids(
+    connection: Connection[TupleRow], accounts: Sequence[AccountId], ids: Sequence[MessageId]
+) -> list[Message]:
+    """The messages with these ids in these accounts, in no order, without bodies."""
+    cursor = connection.cursor(row_factory=dict_row)
+    listed = cursor.execute(
+        """
+        SELECT message.*, placed.mailboxes, placed.flags
+          FROM message CROSS JOIN placed(message.account_id, message.id)
+         WHERE message.account_id = ANY (%s::uuid[]) AND message.id = ANY (%s)
+        """,
+        [list(accounts), list(ids)],
+    )
+    return [from_row(row) for row in listed]
+
+
+def people(addresses: dict[str, list[list[str]]]) -> dict[str, Any]:
+    """The people in the header fields, from what `message.addresses` holds."""
+    return {name: tuple(Address(*person) for person in addresses.get(name, ())) for name in _PEOPLE}
+
+
 def from_row(row: dict[str, Any]) -> Message:
     """A message out of the columns of `message` and `placed`, without its body."""
-    people = {
-        name: tuple(Address(*person) for person in row["addresses"].get(name, ()))
-        for name in _PEOPLE
-    }
     return Message(
         id=row["id"],
         account_id=row["account_id"],
@@ -335,7 +367,7 @@ def from_row(row: dict[str, Any]) -> Message:
             references=tuple(row["references"]),
             subject=row["subject"],
             date=row["date"],
-            **people,
+            **people(row["addresses"]),
         ),
         internaldate=row["internaldate"],
         size=row["size"],

@@ -1,3 +1,4 @@
+import type { ReactNode } from "react";
 import type { LinkStatus } from "../link";
 
 interface Props {
@@ -6,10 +7,12 @@ interface Props {
   onReset: () => void;
   accountsShown: boolean;
   onAccounts: () => void;
+  /** The search field. */
+  children: ReactNode;
 }
 
 export function Header(props: Props) {
-  const { status, newEmailCount, onReset, accountsShown, onAccounts } = props;
+  const { status, newEmailCount, onReset, accountsShown, onAccounts, children } = props;
   return (
     <header className="header">
       <button
@@ -22,6 +25,7 @@ export function Header(props: Props) {
         Accounts
       </button>
       <h1 className="brand">Postwire</h1>
+      {children}
       <LiveMark status={status} />
       {newEmailCount > 0 && (
         <button

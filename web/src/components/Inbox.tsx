@@ -12,12 +12,15 @@ import { Header } from "./Header";
 import { MessageList } from "./MessageList";
 import { MessageView } from "./MessageView";
 import { PasswordDialog } from "./PasswordDialog";
+import { SearchField } from "./SearchField";
+import { SearchResults } from "./SearchResults";
 import { Sidebar } from "./Sidebar";
 import { Toast } from "./Toast";
 
 /** The page: accounts, the list of one or all of them, and the open message. */
 export function Inbox({ api }: { api: Api }) {
   const [{ accountId, messageId }, go] = useRoute();
+  const [looked, setLooked] = useState("");
   const [adding, setAdding] = useState(false);
   const [renewing, setRenewing] = useState<Account | null>(null);
   const [accountsShown, setAccountsShown] = useState(false);
@@ -52,7 +55,9 @@ export function Inbox({ api }: { api: Api }) {
         onReset={resetCount}
         accountsShown={accountsShown}
         onAccounts={() => setAccountsShown(!accountsShown)}
-      />
+      >
+        <SearchField onSearch={setLooked} />
+      </Header>
       <Sidebar
         accounts={accounts}
         error={error}
@@ -66,14 +71,25 @@ export function Inbox({ api }: { api: Api }) {
         onRetry={refetch}
       />
       <main className="panes">
-        <MessageList
-          feed={messages}
-          accounts={accounts}
-          account={chosen}
-          openId={messageId}
-          onOpen={(id) => go({ accountId, messageId: id })}
-          onAdd={() => setAdding(true)}
-        />
+        {looked ? (
+          <SearchResults
+            key={`${accountId} ${looked}`}
+            api={api}
+            looked={looked}
+            accountId={accountId}
+            openId={messageId}
+            onOpen={(id) => go({ accountId, messageId: id })}
+          />
+        ) : (
+          <MessageList
+            feed={messages}
+            accounts={accounts}
+            account={chosen}
+            openId={messageId}
+            onOpen={(id) => go({ accountId, messageId: id })}
+            onAdd={() => setAdding(true)}
+          />
+        )}
         <MessageView api={api} id={messageId} onClose={() => go({ accountId, messageId: null })} />
       </main>
       {adding && <AddAccountDialog api={api} onAdded={added} onClose={() => setAdding(false)} />}

@@ -1,5 +1,5 @@
 import { memo } from "react";
-import type { MessageSummary } from "../model";
+import type { MessageSummary, Piece } from "../model";
 import { fullTime, shortTime } from "../time";
 import { correspondent, subjectOf } from "../words";
 
@@ -8,10 +8,13 @@ interface Props {
   open: boolean;
   /** The present time in ms, against which the row says how old it is. */
   now: number;
+  /** Shown in place of the beginning, with what was looked for marked. */
+  excerpt?: Piece[];
   onOpen: (id: string) => void;
 }
 
-export const MessageRow = memo(function MessageRow({ message, open, now, onOpen }: Props) {
+export const MessageRow = memo(function MessageRow(props: Props) {
+  const { message, open, now, excerpt, onOpen } = props;
   const { id, unread, internalDate } = message;
   return (
     <li data-testid="message-row" data-message-id={id} data-unread={unread}>
@@ -30,12 +33,18 @@ export const MessageRow = memo(function MessageRow({ message, open, now, onOpen 
           {message.hasAttachments && <AttachmentMark />}
         </span>
         <span className="row-snippet" dir="auto">
-          {message.snippet}
+          {excerpt ? <Excerpt pieces={excerpt} /> : message.snippet}
         </span>
       </button>
     </li>
   );
 });
+
+function Excerpt({ pieces }: { pieces: Piece[] }) {
+  // The pieces of one excerpt never change places.
+  // oxlint-disable-next-line react/no-array-index-key
+  return pieces.map(({ text, match }, n) => (match ? <mark key={n}>{text}</mark> : text));
+}
 
 function AttachmentMark() {
   return (
