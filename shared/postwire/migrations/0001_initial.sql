@@ -161,7 +161,8 @@ CREATE TABLE job (
     found       integer NOT NULL DEFAULT 0,        -- messages stored for the first time
     error       text,                              -- the last one, in words
     created_at  timestamptz NOT NULL DEFAULT now(),
-    run_at      timestamptz NOT NULL DEFAULT now(),-- not before; the sweeper looks here
+    run_at      timestamptz NOT NULL DEFAULT now(),-- not before; due jobs wait since then
+    swept_at    timestamptz,                       -- when it was last found stranded
     holder      text,                              -- the run that has it
     held_until  timestamptz,                       -- a run that is alive moves this on
     started_at  timestamptz,

@@ -228,16 +228,20 @@ class Stranded:
 
 
 def sweep(connection: Connection[TupleRow], limit: int) -> list[Stranded]:
-    """Jobs that were lost on the way or whose holder died; each counts as due from now again."""
+    """Jobs that were lost on the way or whose holder died; each is left in peace for a while now.
+
+    When a job was due stays as it is: how long it has waited is what workers are scaled by.
+    """
     cursor = connection.cursor(row_factory=rows.of(Stranded))
     return cursor.execute(
         """
         UPDATE job
-           SET run_at = now(), holder = NULL, held_until = NULL,
+           SET swept_at = now(), holder = NULL, held_until = NULL,
+               run_at = CASE state WHEN 'active' THEN now() ELSE run_at END,
                state = CASE state WHEN 'active' THEN 'waiting' ELSE state END
          WHERE id IN (SELECT id FROM job
                        WHERE state IN ('waiting', 'delayed')
-                             AND run_at < now() - make_interval(secs => %s)
+                             AND greatest(run_at, swept_at) < now() - make_interval(secs => %s)
                           OR state = 'active' AND held_until < now()
                        ORDER BY run_at
                        LIMIT %s

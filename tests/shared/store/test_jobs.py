@@ -301,6 +301,22 @@ def test_the_sweep_finds_what_was_lost_and_leaves_what_is_on_its_way(store: Pool
     assert claim(store, stranded.id) is not None
 
 
+def test_a_job_that_is_swept_has_waited_since_it_was_due(store: Pool) -> None:
+    # Given a job that is due for a minute, and that nobody took
+    account = rows.active(store)
+    with transaction(store) as connection:
+        jobs.ask(connection, account.id, account.user_id, "auto")
+        connection.execute("UPDATE job SET run_at = now() - interval '1 minute'")
+    # When it is swept
+    with transaction(store) as connection:
+        assert len(jobs.sweep(connection, 100)) == 1
+    # Then it is not swept again at once, and its age is what it was
+    with transaction(store) as connection:
+        assert jobs.sweep(connection, 100) == []
+        (depth,) = jobs.depths(connection)
+    assert depth.oldest >= 60
+
+
 def test_two_sweepers_find_different_jobs(store: Pool) -> None:
     # Given jobs that were lost
     ids = {ask(store, rows.active(store, "ann", f"{n}@example.com")).id for n in range(30)}
