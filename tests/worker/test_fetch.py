@@ -281,11 +281,8 @@ def test_a_server_without_time_sets_nothing_aside(uids: list[int]) -> None:
     assert len(mail.asked) < 2 * len(uids)
 
 
-def test_a_batch_holds_as_many_bytes_as_it_may_and_goes_on_with_the_rest(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_batch_holds_as_many_bytes_as_it_may_and_goes_on_with_the_rest() -> None:
     # Given messages of 400 bytes, and room for a thousand
-    monkeypatch.setattr(module, "BATCH_BYTES", 1000)
     mail = Mail()
     mail.add(*range(1, 6), text=b"x" * 400)
 
@@ -294,18 +291,18 @@ def test_a_batch_holds_as_many_bytes_as_it_may_and_goes_on_with_the_rest(
         batches = []
         left: tuple[int, ...] = (1, 2, 3, 4, 5)
         while left:
-            batches.append(fetch(session, left, none_known).done)
+            batches.append(fetch(session, left, none_known, room=1000).done)
             left = left[len(batches[-1]) :]
 
     # Then each batch took what fits
     assert batches == [(1, 2), (3, 4), (5,)]
 
 
-def test_a_message_that_fits_into_no_batch_is_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "BATCH_BYTES", 100)
+def test_a_message_that_fits_into_no_batch_is_a_batch() -> None:
     mail = Mail()
     mail.add(1, 2, text=b"x" * 400)
-    assert fetched(mail, 1, 2).done == (1,)
+    with serving(mail) as (session, _):
+        assert fetch(session, [1, 2], none_known, room=100).done == (1,)
 
 
 def test_a_long_text_is_cut_and_says_so(

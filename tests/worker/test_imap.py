@@ -408,7 +408,7 @@ def test_an_answer_without_an_end_is_not_kept(monkeypatch: pytest.MonkeyPatch) -
     with scripted({"UID FETCH": literals}) as (session, _):
         with pytest.raises(Unservable):
             session.uid_fetch_sections([1], ["1"], 9)
-        assert session.select("INBOX") == State(1, 1)
+        assert session.select("INBOX") == State(1, 1, messages=0)
 
 
 @pytest.mark.parametrize(
