@@ -10,10 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
-import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -21,11 +18,8 @@ from pathlib import Path
 
 import httpx
 
-from postwire_demo import services
-from postwire_demo.servers import postgres, valkey
-from support.dovecot import dovecot
 from support.mailbox import MailUser, letter
-from support.system import System, run_system
+from support.system import System, run_everything
 
 #: Seconds until the message must be stored.
 PATIENCE = 60.0
@@ -48,19 +42,7 @@ def main() -> None:
 def running() -> Iterator[tuple[System, MailUser]]:
     """All of it, with a mail user who has no account yet."""
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="postwire-bench-")))
-        folder.chmod(0o755)
-        mail = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="postwire-dovecot-")))
-        database = stack.enter_context(
-            postgres(folder / "pg", folder / "pg.log", secrets.token_hex(8))
-        )
-        redis = stack.enter_context(
-            valkey(folder / "valkey", folder / "valkey.log", secrets.token_hex(8))
-        )
-        services.migrate({"database_url": database}, folder / "migrate.log")
-        binary = shutil.which("dovecot") or "/usr/sbin/dovecot"
-        server = stack.enter_context(dovecot(binary, mail))
-        system = stack.enter_context(run_system(database, redis, folder))
+        system, server = stack.enter_context(run_everything())
         yield system, MailUser(server, server.new_user())
 
 

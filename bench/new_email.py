@@ -12,27 +12,21 @@ from __future__ import annotations
 import json
 import logging
 import os
-import secrets
 import select
 import shutil
 import statistics
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 import psutil
 from imapclient import IMAPClient
 from playwright.sync_api import Page, sync_playwright
 
-from postwire_demo import services
-from postwire_demo.servers import postgres, valkey
-from support.dovecot import dovecot
 from support.mailbox import MailUser, letter
-from support.system import System, run_system
+from support.system import System, run_everything
 
 #: Seconds that one message may take before it counts as lost.
 PATIENCE = 20.0
@@ -76,19 +70,7 @@ def main() -> None:
 def running() -> Iterator[tuple[System, MailUser, Page]]:
     """All of it, with the inbox open and live."""
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="postwire-bench-")))
-        folder.chmod(0o755)
-        mail = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="postwire-dovecot-")))
-        database = stack.enter_context(
-            postgres(folder / "pg", folder / "pg.log", secrets.token_hex(8))
-        )
-        redis = stack.enter_context(
-            valkey(folder / "valkey", folder / "valkey.log", secrets.token_hex(8))
-        )
-        services.migrate({"database_url": database}, folder / "migrate.log")
-        binary = shutil.which("dovecot") or "/usr/sbin/dovecot"
-        server = stack.enter_context(dovecot(binary, mail))
-        system = stack.enter_context(run_system(database, redis, folder))
+        system, server = stack.enter_context(run_everything())
         user = MailUser(server, server.new_user())
         system.add_account(user)
         system.wait_until_watched()

@@ -1,4 +1,7 @@
-"""Every Prometheus metric of Postwire, declared once; each process exports those it touches."""
+"""Every Prometheus metric of Postwire, declared once.
+
+A process that has nothing to do with one shows zero for it, or leaves it out.
+"""
 
 from __future__ import annotations
 

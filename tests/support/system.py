@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import os
 import secrets
+import shutil
+import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -17,7 +19,9 @@ import httpx
 from postwire.tokens import sign_bearer
 from postwire_demo import page, services
 from postwire_demo.processes import HOST, free_port
+from postwire_demo.servers import postgres, valkey
 from postwire_demo.services import Service
+from support.dovecot import Dovecot, dovecot
 from support.mailbox import MailUser
 
 WEB = Path(__file__).parents[2] / "web"
@@ -97,3 +101,23 @@ def run_system(database_url: str, redis_url: str, logs: Path) -> Iterator[System
         yield System(
             f"http://{HOST}:{api_port}", values["gateway_url"], values["jwt_secret"], running
         )
+
+
+@contextmanager
+def run_everything() -> Iterator[tuple[System, Dovecot]]:
+    """Run Postwire, and every server it needs, with nothing in them; for the benchmarks."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="postwire-bench-")))
+        folder.chmod(0o755)
+        mail = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="postwire-dovecot-")))
+        database = stack.enter_context(
+            postgres(folder / "pg", folder / "pg.log", secrets.token_hex(8))
+        )
+        redis = stack.enter_context(
+            valkey(folder / "valkey", folder / "valkey.log", secrets.token_hex(8))
+        )
+        services.migrate({"database_url": database}, folder / "migrate.log")
+        binary = shutil.which("dovecot") or "/usr/sbin/dovecot"
+        server = stack.enter_context(dovecot(binary, mail))
+        system = stack.enter_context(run_system(database, redis, folder))
+        yield system, server

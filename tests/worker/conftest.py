@@ -123,3 +123,18 @@ def user(dovecot: Dovecot) -> MailUser:
 def add_account(runtime: Runtime, dovecot: Dovecot) -> Accounts:
     """Adds accounts to the database."""
     return Accounts(runtime, dovecot)
+
+
+@pytest.fixture(params=["with every extension", "with none"])
+def server(request: pytest.FixtureRequest, dovecot: Dovecot) -> Dovecot:
+    """Dovecot as it is, and one that announces nothing of use to a sync."""
+    if request.param == "with every extension":
+        return dovecot
+    elder: Dovecot = request.getfixturevalue("elder_dovecot")
+    return elder
+
+
+@pytest.fixture
+def owner(server: Dovecot) -> MailUser:
+    """A mail user of either server."""
+    return MailUser(server, server.new_user())

@@ -75,21 +75,6 @@ def set_scope(runtime: Runtime, account: Account, *names: str) -> None:
         accounts.set_scope(connection, account, names or None, account.window_days)
 
 
-@pytest.fixture(params=["with every extension", "with none"])
-def server(request: pytest.FixtureRequest, dovecot: Dovecot) -> Dovecot:
-    """Dovecot as it is, and one that announces nothing of use to a sync."""
-    if request.param == "with every extension":
-        return dovecot
-    elder: Dovecot = request.getfixturevalue("elder_dovecot")
-    return elder
-
-
-@pytest.fixture
-def owner(server: Dovecot) -> MailUser:
-    """A mail user of either server."""
-    return MailUser(server, server.new_user())
-
-
 @pytest.fixture
 def account(runtime: Runtime, add_account: Accounts, owner: MailUser) -> Account:
     """An account of the user with all mailboxes, synced with nothing but `one` and `two`."""

@@ -18,7 +18,6 @@ from postwire_worker.answers import State
 from postwire_worker.imap import connect
 from postwire_worker.runtime import Runtime
 from postwire_worker.sync import sync
-from support.dovecot import Dovecot
 from support.fake_imap import capabilities, fake_imap
 from support.mailbox import MailUser, letter
 
@@ -31,19 +30,6 @@ BOX = Mailbox(
 def boxes(runtime: Runtime, account: Account) -> dict[str, Mailbox]:
     with transaction(runtime.pool) as connection:
         return {one.name: one for one in mailboxes.list_all(connection, account.id)}
-
-
-@pytest.fixture(params=["with every extension", "with none"])
-def server(request: pytest.FixtureRequest, dovecot: Dovecot) -> Dovecot:
-    if request.param == "with every extension":
-        return dovecot
-    elder: Dovecot = request.getfixturevalue("elder_dovecot")
-    return elder
-
-
-@pytest.fixture
-def owner(server: Dovecot) -> MailUser:
-    return MailUser(server, server.new_user())
 
 
 @pytest.fixture
