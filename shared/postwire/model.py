@@ -94,6 +94,8 @@ class Mailbox:
     #: Since when it is left alone, and why, in words.
     parked_at: datetime | None = None
     problem: str | None = None
+    #: UIDs of the batch at which the connection broke last.
+    stumbled: list[int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,10 @@
-"""A TCP relay on the loopback: counts what a server says, and can be cut."""
+"""A TCP relay on the loopback: counts what a server says, and can be cut, or break by itself."""
 
 from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -21,6 +21,8 @@ class Relay:
     received: int = 0
     #: Connections so far.
     connections: int = 0
+    #: Whether what the server says now is the last thing it says on that connection.
+    breaks: Callable[[bytes], bool] = lambda _: False
     _open: list[socket.socket] = field(default_factory=list)
     _threads: list[threading.Thread] = field(default_factory=list)
 
@@ -59,7 +61,10 @@ class Relay:
     def _pump(self, source: socket.socket, sink: socket.socket, server: socket.socket) -> None:
         with suppress(OSError):
             while data := source.recv(65536):
-                self.received += len(data) if source is server else 0
+                if source is server:
+                    self.received += len(data)
+                    if self.breaks(data):
+                        break
                 sink.sendall(data)
         for connection in (source, sink):
             with suppress(OSError):

@@ -16,7 +16,7 @@ from postwire.metrics import UIDVALIDITY_CHANGES
 from postwire.model import Account, Batch, Cursor, Incoming, Mailbox
 from postwire.store import mailboxes, messages, placements
 from postwire.store.pool import Pool, transaction
-from postwire_worker import aside, changes, listing
+from postwire_worker import aside, changes, listing, stumble
 from postwire_worker.answers import State
 from postwire_worker.fetch import BATCH_BYTES, Fetched, fetch
 from postwire_worker.imap import SEARCH_LIMIT, Session, today
@@ -209,7 +209,13 @@ def _fetch(run: Run, mailbox: Mailbox, uids: Sequence[int]) -> Fetched:
 
     run.pace.begin()
     run.open(mailbox)
-    return fetch(run.session, uids[: run.pace.of(BATCH)], find_known, room=run.pace.of(BATCH_BYTES))
+    room = run.pace.of(BATCH_BYTES)
+    return stumble.carefully(
+        run,
+        mailbox,
+        uids[: run.pace.of(BATCH)],
+        lambda some: fetch(run.session, some, find_known, room=room),
+    )
 
 
 def _store(

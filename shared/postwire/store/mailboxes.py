@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
@@ -86,7 +86,7 @@ def start(
                window_start = CASE WHEN uidvalidity IS NULL THEN %s::date ELSE window_start END,
                homeless = homeless OR uidvalidity IS NOT NULL,
                resets = resets + (uidvalidity IS NOT NULL)::integer,
-               parked_at = NULL, problem = NULL
+               parked_at = NULL, problem = NULL, stumbled = NULL
          WHERE id = %s AND (uidvalidity, uidnext) IS NOT DISTINCT FROM (%s::bigint, %s::bigint)
         RETURNING *
         """,
@@ -148,6 +148,11 @@ def compared(connection: Connection[TupleRow], before: Mailbox, after: Mailbox) 
     )  # fmt: skip
     if not moved.rowcount:
         raise CursorMoved
+
+
+def stumbled(connection: Connection[TupleRow], mailbox_id: MailboxId, uids: Sequence[int]) -> None:
+    """The connection broke while these messages were read."""
+    connection.execute("UPDATE mailbox SET stumbled = %s WHERE id = %s", [list(uids), mailbox_id])
 
 
 def widen(connection: Connection[TupleRow], account_id: AccountId, start: date | None) -> None:

@@ -33,7 +33,6 @@ class Due:
     """A message that is tried again now."""
 
     mailbox_id: MailboxId
-    uidvalidity: int
     uid: int
 
 
@@ -60,8 +59,8 @@ def record(
     )
 
 
-def take_due(connection: Connection[TupleRow], account_id: AccountId, limit: int) -> list[Due]:
-    """What is to be tried again now.
+def take_due(connection: Connection[TupleRow], account_id: AccountId) -> Due | None:
+    """The next message that is to be tried again now.
 
     It counts as tried from here on, and the next time is set: an hour later, then a day. So one
     that breaks the connection whenever it is asked for does so once, and not at each sync.
@@ -88,24 +87,24 @@ def take_due(connection: Connection[TupleRow], account_id: AccountId, limit: int
                   JOIN mailbox ON mailbox.id = set_aside.mailbox_id
                  WHERE mailbox.account_id = %s AND retry_at <= now()
                  ORDER BY set_aside.mailbox_id, set_aside.uid
-                 LIMIT %s
+                 LIMIT 1
                    FOR UPDATE OF set_aside SKIP LOCKED)
-        RETURNING mailbox_id, uidvalidity, uid
+        RETURNING mailbox_id, uid
         """,
-        [account_id, limit],
-    ).fetchall()
+        [account_id],
+    ).fetchone()
 
 
 def remove(
     connection: Connection[TupleRow],
     mailbox_id: MailboxId,
     uidvalidity: int,
-    uids: Collection[int],
+    uid: int,
 ) -> None:
-    """These were stored at last, or are gone from the server."""
+    """It was stored at last, or is gone from the server."""
     connection.execute(
-        "DELETE FROM set_aside WHERE mailbox_id = %s AND uidvalidity = %s AND uid = ANY(%s)",
-        [mailbox_id, uidvalidity, list(uids)],
+        "DELETE FROM set_aside WHERE mailbox_id = %s AND uidvalidity = %s AND uid = %s",
+        [mailbox_id, uidvalidity, uid],
     )
 
 

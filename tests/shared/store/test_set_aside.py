@@ -10,6 +10,7 @@ from postwire.errors import NotFound
 from postwire.model import Account, Mailbox, SetAside
 from postwire.store import set_aside
 from postwire.store.pool import Pool, transaction
+from postwire.store.set_aside import Due
 from support import rows
 
 
@@ -35,12 +36,11 @@ def test_the_last_error_and_the_bytes_stay(store: Pool, box: Mailbox) -> None:
 
 def test_what_is_due_is_taken_once(store: Pool, box: Mailbox) -> None:
     with transaction(store) as connection:
-        assert set_aside.take_due(connection, box.account_id, 10) == []
+        assert set_aside.take_due(connection, box.account_id) is None
         assert set_aside.make_due(connection, box.account_id) == 1
-        (due,) = set_aside.take_due(connection, box.account_id, 10)
-        assert (due.mailbox_id, due.uidvalidity, due.uid) == (box.id, 1, 5)
-        assert set_aside.take_due(connection, box.account_id, 10) == []
-        set_aside.remove(connection, box.id, 1, [5])
+        assert set_aside.take_due(connection, box.account_id) == Due(box.id, 5)
+        assert set_aside.take_due(connection, box.account_id) is None
+        set_aside.remove(connection, box.id, 1, 5)
         assert set_aside.make_due(connection, box.account_id) == 0
 
 
@@ -49,7 +49,7 @@ def test_numbers_of_another_uidvalidity_mean_nothing(store: Pool, box: Mailbox) 
         connection.execute("UPDATE mailbox SET uidvalidity = 2 WHERE id = %s", [box.id])
         assert set_aside.list_of_account(connection, box.account_id, 10) == []
         set_aside.make_due(connection, box.account_id)
-        assert set_aside.take_due(connection, box.account_id, 10) == []
+        assert set_aside.take_due(connection, box.account_id) is None
 
 
 def test_another_account_has_none_of_it(store: Pool, box: Mailbox) -> None:
