@@ -14,11 +14,11 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 import httpx
 
 from support.mailbox import MailUser, letter
+from support.proc import peak_memory
 from support.system import System, run_everything
 
 #: Seconds until the message must be stored.
@@ -71,15 +71,7 @@ def read(api: httpx.Client, path: str, expected: str) -> tuple[float, float]:
 def memory(system: System) -> str:
     """The most memory that API and worker had so far."""
     wanted = [service for service in system.services if service.name in {"api", "sync-worker"}]
-    return ", ".join(f"{one.name} {peak(one.process.pid):.0f} MB" for one in wanted)
-
-
-def peak(pid: int) -> float:
-    """VmHWM of the process in MB (proc(5))."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) / 1024
-    return 0.0
+    return ", ".join(f"{one.name} {peak_memory(one.process.pid):.0f} MB" for one in wanted)
 
 
 if __name__ == "__main__":

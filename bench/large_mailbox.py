@@ -1,0 +1,76 @@
+"""A large mailbox: how long its first sync takes, and how much memory the worker needs at most.
+
+    PYTHONPATH=tests python bench/large_mailbox.py [MESSAGES]
+
+Everything is real and runs on this machine. After the first sync all flags are changed at once, and
+then every second message is expunged.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+
+import httpx
+from imapclient import IMAPClient
+
+from support.mailbox import MailUser, letter
+from support.proc import peak_memory
+from support.system import System, run_everything
+
+#: Seconds until each step must have come to its end.
+PATIENCE = 3600.0
+
+
+def main() -> None:
+    """Fill a mailbox, and print what each step took."""
+    messages = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
+    with run_everything() as (system, server), system.api("robin") as api:
+        user = MailUser(server, server.new_user())
+        with user.session() as mail:
+            fill(mail, messages)
+            account = system.add_account(user)
+
+            def stored() -> dict[str, int]:
+                return inbox(api, account)
+
+            show(system, "first sync", lambda: stored()["messages"] == messages)
+            mail.select_folder("INBOX")
+            mail.add_flags("1:*", r"\Seen", silent=True)
+            show(system, "all flags changed", lambda: stored()["unread"] == 0)
+            mail.delete_messages(list(range(1, messages + 1, 2)), silent=True)
+            mail.expunge()
+            show(system, "half of it expunged", lambda: stored()["messages"] == messages // 2)
+
+
+def fill(mail: IMAPClient, messages: int) -> None:
+    """Append so many messages to INBOX."""
+    began = time.monotonic()
+    for n in range(messages):
+        mail.append("INBOX", letter(f"Message {n}", f"Words of message {n}. " * 40))
+        if n % 20_000 == 0:
+            print(f"{n} messages delivered after {time.monotonic() - began:.0f} s", flush=True)
+
+
+def inbox(api: httpx.Client, account: str) -> dict[str, int]:
+    """What is stored of INBOX."""
+    found = api.get(f"/api/accounts/{account}/mailboxes").json()["mailboxes"]
+    counts: dict[str, int] = next((one for one in found if one["name"] == "INBOX"), {})
+    return counts or {"messages": 0, "unread": 0}
+
+
+def show(system: System, step: str, done: Callable[[], bool]) -> None:
+    """Wait for the end of a step; print its time, and the worker's peak of memory so far."""
+    began = time.monotonic()
+    while not done():
+        if time.monotonic() - began > PATIENCE:
+            raise SystemExit(f"not done: {step}")
+        time.sleep(1)
+    (worker,) = [one for one in system.services if one.name == "sync-worker"]
+    took, peak = time.monotonic() - began, peak_memory(worker.process.pid)
+    print(f"{step}: {took:.0f} s, peak memory of the worker {peak:.1f} MB", flush=True)
+
+
+if __name__ == "__main__":
+    main()
