@@ -118,7 +118,7 @@ def _settings(secret: Keys, database: str, redis: str, web: Path) -> dict[str, s
 
 
 def _start_services(stack: ExitStack, values: dict[str, str], logs: Path) -> list[Service]:
-    _say("Starting the API, the sync-worker, the watcher and the gateway …")
+    _say("Starting the API, the sync-workers, the watcher and the gateway …")
     running = stack.enter_context(services.stopping_together())
     for name in services.SERVICES:
         running.append(services.start(name, values, logs))

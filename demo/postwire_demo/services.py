@@ -28,12 +28,13 @@ from postwire_demo.feeder import FeederSettings
 from postwire_demo.mail import MailAccount
 from postwire_demo.processes import HOST, START_TIMEOUT, free_port, spawn
 
-#: Name of each process: its module, and the settings it reads.
-SERVICES: dict[str, tuple[str, type[BaseSettings]]] = {
-    "gateway": ("postwire_gateway", GatewaySettings),
-    "api": ("postwire_api", ApiSettings),
-    "sync-worker": ("postwire_worker", WorkerSettings),
-    "watcher": ("postwire_worker.watcher", WatcherSettings),
+#: Name of each process: its module, the settings it reads, and those that are its own.
+SERVICES: dict[str, tuple[str, type[BaseSettings], dict[str, str]]] = {
+    "gateway": ("postwire_gateway", GatewaySettings, {}),
+    "api": ("postwire_api", ApiSettings, {}),
+    "sync-worker": ("postwire_worker", WorkerSettings, {"worker_queues": "sync"}),
+    "sync-worker-manual": ("postwire_worker", WorkerSettings, {"worker_queues": "sync.manual"}),
+    "watcher": ("postwire_worker.watcher", WatcherSettings, {}),
 }
 #: Straight to the loopback, whatever proxy the environment names.
 _CLIENT = httpx.Client(trust_env=False, timeout=2)
@@ -80,10 +81,10 @@ def migrate(values: Mapping[str, str], log: Path) -> None:
 
 def start(name: str, values: Mapping[str, str], logs: Path) -> Service:
     """Start the process `name` of SERVICES with those of `values` that it knows."""
-    module, settings = SERVICES[name]
+    module, settings, own = SERVICES[name]
     port = free_port()
     log = logs / f"{name}.log"
-    env = _env(settings, {**values, "ops_port": str(port)})
+    env = _env(settings, {**values, **own, "ops_port": str(port)})
     return Service(name, spawn([sys.executable, "-m", module], log, env=env), log, port)
 
 

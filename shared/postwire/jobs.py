@@ -16,7 +16,7 @@ from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
 
 from postwire.errors import QueueUnavailable
-from postwire.model import AccountId, JobId, Reason
+from postwire.model import AccountId, JobId
 
 #: What the machine asks for, and what a person waits for; the latter has threads of its own.
 QUEUE = "sync"
@@ -54,21 +54,14 @@ def make_broker(client: redis.Redis) -> RedisBroker:
     return broker
 
 
-def queue_of(reason: Reason) -> str:
-    """The queue for a job that is asked for because of `reason`."""
-    return MANUAL_QUEUE if reason == "manual" else QUEUE
-
-
-def enqueue(
-    broker: dramatiq.Broker, job_id: JobId, reason: Reason, delay: float | None = None
-) -> None:
-    """Put the job on its queue, to be picked up after `delay` seconds.
+def enqueue(broker: dramatiq.Broker, job_id: JobId, queue: str, delay: float | None = None) -> None:
+    """Put the job on `queue`, to be picked up after `delay` seconds.
 
     Raises:
         QueueUnavailable: Redis does not answer. The job's row is there; a sweep will find it.
     """
     message: dramatiq.Message[None] = dramatiq.Message(
-        queue_name=queue_of(reason), actor_name=ACTOR, args=(job_id,), kwargs={}, options={}
+        queue_name=queue, actor_name=ACTOR, args=(job_id,), kwargs={}, options={}
     )
     _put(broker, message, delay)
 
@@ -80,14 +73,26 @@ def _put(broker: dramatiq.Broker, message: dramatiq.Message[None], delay: float 
         raise QueueUnavailable("The queue does not answer; the sync starts later.") from None
 
 
-def enqueue_all(broker: dramatiq.Broker, asked: Iterable[tuple[JobId, Reason]]) -> None:
-    """Put each job on its queue.
+def enqueue_all(broker: dramatiq.Broker, asked: Iterable[tuple[JobId, str]]) -> None:
+    """Put each job on the queue named with it.
 
     Raises:
         QueueUnavailable: Redis does not answer; the jobs left over are for the sweep.
     """
-    for job_id, reason in asked:
-        enqueue(broker, job_id, reason)
+    for job_id, queue in asked:
+        enqueue(broker, job_id, queue)
+
+
+def count_queued(broker: RedisBroker, queue: str) -> int:
+    """How many messages are on their way: queued, or with a worker.
+
+    Raises:
+        QueueUnavailable: Redis does not answer.
+    """
+    try:
+        return int(broker.client.hlen(f"{broker.namespace}:{queue}.msgs"))
+    except redis.RedisError:
+        raise QueueUnavailable("The queue does not answer.") from None
 
 
 def enqueue_fetch(broker: dramatiq.Broker, account_id: AccountId) -> None:

@@ -264,12 +264,16 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One sync of one account, as its user sees it."""
+    """One sync of one account, as its user sees it.
+
+    `position` is its place in its queue while it waits, 1 being next; None where nobody asked.
+    """
 
     id: JobId
     account_id: AccountId
     user_id: str
     reason: Reason
+    queue: str
     state: JobState
     attempts: int
     found: int
@@ -278,3 +282,4 @@ class Job:
     run_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    position: int | None = None

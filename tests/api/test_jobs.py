@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
+import redis
 from litestar import Litestar
 from litestar.testing import TestClient
 
-from postwire.store import jobs
+from postwire.store import accounts, jobs
 from postwire.store.pool import Pool, transaction
 from support import rows
 
@@ -39,7 +42,7 @@ def test_jobs_are_listed_newest_first_in_pages_and_by_account_and_state(
     # And one can be read alone, in the contract's shape
     assert ann.get(f"/api/jobs/{failed['id']}").json() == failed
     assert set(failed) == {
-        *("id", "accountId", "reason", "state", "attempts", "found", "error"),
+        *("id", "accountId", "reason", "state", "attempts", "found", "error", "position"),
         *("createdAt", "startedAt", "finishedAt"),
     }
     assert failed["attempts"] == 1
@@ -58,3 +61,47 @@ def test_a_cursor_of_messages_is_none_of_jobs(ann: Client, store: Pool) -> None:
     cursor = ann.get("/api/messages?limit=1").json()["nextCursor"]
     # Then it leads nowhere in the jobs
     assert ann.get(f"/api/jobs?cursor={cursor}").status_code == 400
+
+
+def test_a_job_is_cancelled_and_tried_again(ann: Client, store: Pool, redis_url: str) -> None:
+    # Given a job that waits
+    account = rows.active(store, "ann")
+    with transaction(store) as connection:
+        id_ = jobs.ask(connection, account.id, "ann", "auto").id
+    assert ann.get(f"/api/jobs/{id_}").json()["position"] == 1
+    # When it is tried again, it has not failed
+    assert ann.post(f"/api/jobs/{id_}/retry").status_code == 409
+    # When it is cancelled
+    cancelled = ann.post(f"/api/jobs/{id_}/cancel")
+    # Then it has failed, once
+    assert (cancelled.status_code, cancelled.json()["error"]) == (200, "Cancelled.")
+    assert ann.post(f"/api/jobs/{id_}/cancel").status_code == 409
+    # And when it is tried again, there is another one, on the queue of those who wait
+    again = ann.post(f"/api/jobs/{id_}/retry")
+    assert (again.status_code, again.json()["state"]) == (200, "waiting")
+    assert again.json()["id"] != id_
+    assert eventually_queued(redis_url) == 1
+    # And the numbers add up
+    stats = ann.get("/api/email/sync").json()["queueStats"]
+    assert (stats["waiting"], stats["failed"], stats["total"]) == (1, 1, 2)
+
+
+def test_a_job_of_a_paused_account_is_not_tried_again(ann: Client, store: Pool) -> None:
+    account = rows.active(store, "ann")
+    with transaction(store) as connection:
+        id_ = jobs.ask(connection, account.id, "ann", "auto").id
+        jobs.cancel(connection, "ann", id_)
+        accounts.pause(connection, "ann", account.id)
+    answer = ann.post(f"/api/jobs/{id_}/retry")
+    assert answer.status_code == 409
+    assert "paused" in answer.json()["detail"]
+
+
+def eventually_queued(redis_url: str) -> int:
+    with redis.Redis.from_url(redis_url) as client:
+        deadline = time.monotonic() + 5
+        while not (length := int(client.llen("dramatiq:sync.manual"))):  # type: ignore[arg-type]
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.02)
+    return length

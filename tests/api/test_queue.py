@@ -58,9 +58,9 @@ def test_jobs_are_put_where_they_belong_and_only_if_they_have_to_be(
 ) -> None:
     # Given a job a person waits for, one the machine wants, and one that is queued already
     asked = [
-        Asked(JobId("one"), enqueue=True, reason="manual"),
-        Asked(JobId("two"), enqueue=True, reason="auto"),
-        Asked(JobId("three"), enqueue=False, reason="manual"),
+        Asked(JobId("one"), enqueue=True, queue="sync.manual"),
+        Asked(JobId("two"), enqueue=True, queue="sync"),
+        Asked(JobId("three"), enqueue=False, queue="sync.manual"),
     ]
     # When they are put on their queues
     queue.enqueue(asked).result(timeout=5)
@@ -76,7 +76,7 @@ def test_a_redis_that_is_gone_fails_the_future_soon_and_is_counted() -> None:
     before = total("postwire_jobs_untold_total")
     # When a job is put on its queue
     began = time.monotonic()
-    future = queue.enqueue([Asked(JobId("one"), enqueue=True, reason="manual")])
+    future = queue.enqueue([Asked(JobId("one"), enqueue=True, queue="sync.manual")])
     with pytest.raises(QueueUnavailable):
         future.result(timeout=5)
     # Then that fails soon, is counted, and the check says so
@@ -103,7 +103,7 @@ def test_what_waits_for_redis_is_bounded(queue: Queue, redis_url: str) -> None:
     # Given a Redis that answers nothing for a while
     with redis.Redis.from_url(redis_url) as client:
         client.client_pause(1000)
-        job = [Asked(JobId("one"), enqueue=True, reason="manual")]
+        job = [Asked(JobId("one"), enqueue=True, queue="sync.manual")]
         # When more is asked for than may wait
         futures: list[Future[None]] = [queue.enqueue(job) for _ in range(queues._BACKLOG + 10)]
         # Then what is over is refused at once, and not kept

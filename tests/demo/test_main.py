@@ -21,7 +21,7 @@ import pytest
 from postwire_demo.mail import MailAccount, connect, deliver
 from support.processes import descendants, eventually, is_alive
 
-SERVICES = ["api", "gateway", "sync-worker", "watcher"]
+SERVICES = ["api", "gateway", "sync-worker", "sync-worker-manual", "watcher"]
 #: Seconds a demo may take to start, on a busy machine.
 PATIENCE = 60
 

@@ -24,11 +24,20 @@ def test_a_person_and_the_machine_have_queues_of_their_own(redis_url: str) -> No
     broker = jobs.make_broker(jobs.make_redis(redis_url))
     # When jobs are asked for by a person and by the machine
     jobs.enqueue_all(
-        broker, [(JobId("one"), "manual"), (JobId("two"), "auto"), (JobId("three"), "push")]
+        broker,
+        [
+            (JobId("one"), jobs.MANUAL_QUEUE),
+            (JobId("two"), jobs.QUEUE),
+            (JobId("three"), jobs.QUEUE),
+        ],
     )
     # Then each waits where it belongs
     assert queue_length(redis_url, jobs.MANUAL_QUEUE) == 1
     assert queue_length(redis_url, jobs.QUEUE) == 2
+    # And a worker that has fetched one without ending it has not made it disappear
+    assert [jobs.count_queued(broker, queue) for queue in jobs.QUEUES] == [2, 1]
+    broker.consume(jobs.QUEUE, prefetch=1, timeout=500).__next__()
+    assert jobs.count_queued(broker, jobs.QUEUE) == 2
     broker.client.close()
 
 
@@ -37,7 +46,7 @@ def test_a_message_names_the_actor_and_carries_the_id_alone() -> None:
     broker = StubBroker()
     broker.declare_queue(jobs.QUEUE)
     # When a job is put on its queue
-    jobs.enqueue(broker, JobId("sync-x-1"), "auto")
+    jobs.enqueue(broker, JobId("sync-x-1"), "sync")
     # Then the message says what a worker needs and no more
     message = dramatiq.Message.decode(broker.queues[jobs.QUEUE].get(timeout=1))
     assert (message.actor_name, message.queue_name) == (jobs.ACTOR, jobs.QUEUE)
@@ -60,7 +69,7 @@ def test_a_job_with_a_delay_waits_in_the_delay_queue(redis_url: str) -> None:
     # Given a broker
     broker = jobs.make_broker(jobs.make_redis(redis_url))
     # When a job is put off
-    jobs.enqueue(broker, JobId("one"), "auto", delay=1.5)
+    jobs.enqueue(broker, JobId("one"), "sync", delay=1.5)
     # Then it is not among those that are due
     assert queue_length(redis_url, jobs.QUEUE) == 0
     assert queue_length(redis_url, f"{jobs.QUEUE}.DQ") == 1
@@ -73,7 +82,7 @@ def test_a_redis_that_is_gone_is_named_at_once() -> None:
     # When a job is put on its queue
     began = time.monotonic()
     with pytest.raises(QueueUnavailable):
-        jobs.enqueue(broker, JobId("one"), "auto")
+        jobs.enqueue(broker, JobId("one"), "sync")
     # Then the caller knows soon
     assert time.monotonic() - began < 1
 
@@ -86,7 +95,7 @@ def test_a_redis_that_does_not_answer_is_named_within_seconds(redis_url: str) ->
         # When a job is put on its queue
         began = time.monotonic()
         with pytest.raises(QueueUnavailable):
-            jobs.enqueue(broker, JobId("one"), "auto")
+            jobs.enqueue(broker, JobId("one"), "sync")
         # Then the caller knows after two tries, not after a minute
         assert time.monotonic() - began < 3 * jobs.SOCKET_TIMEOUT
     broker.client.close()

@@ -17,7 +17,7 @@ import pytest
 from worker.conftest import Accounts
 
 from postwire.errors import StoreUnavailable
-from postwire.jobs import MANUAL_QUEUE, QUEUE, enqueue, make_broker, make_redis
+from postwire.jobs import MANUAL_QUEUE, QUEUE, QUEUES, enqueue, make_broker, make_redis
 from postwire.model import Account, Job, JobId, Reason
 from postwire.store import accounts, jobs, messages
 from postwire.store.pool import transaction
@@ -494,7 +494,7 @@ def test_a_job_whose_run_lost_the_database_is_swept_up(
         connection.execute("UPDATE job SET held_until = now() - interval '1 second'")
 
         # Then the sweep finds the job
-        assert [job.id for job in jobs.sweep(connection, 10)] == [job_id]
+        assert [job.id for job in jobs.sweep_dead(connection, 10)] == [job_id]
 
 
 def state_of_when_there(runtime: Runtime, job_id: JobId) -> str | None:
@@ -523,7 +523,7 @@ def test_a_run_that_ended_without_a_word_is_held_no_longer(
 
     # Then the sweep finds it
     with transaction(runtime.pool) as connection:
-        assert [job.id for job in jobs.sweep(connection, 10)] == [job_id]
+        assert [job.id for job in jobs.sweep_dead(connection, 10)] == [job_id]
 
 
 def test_what_nobody_foresaw_is_one_failed_attempt(
@@ -565,16 +565,16 @@ def working(runtime: Runtime) -> Iterator[dramatiq.Worker]:
         worker.stop(timeout=5000)
 
 
-@pytest.mark.parametrize("reason", ["push", "auto", "manual"])
+@pytest.mark.parametrize("queue", QUEUES)
 def test_a_job_that_is_queued_by_name_is_run(
-    runtime: Runtime, add_account: Accounts, user: MailUser, reason: Reason
+    runtime: Runtime, add_account: Accounts, user: MailUser, queue: str
 ) -> None:
     # Given a worker, and a message that somebody made who has never seen it
     account = add_account.add(user)
     user.append(letter("one"))
     with working(runtime):
-        # When it is put on the queue for its reason
-        enqueue(runtime.broker, ask(runtime, account, reason), reason)
+        # When it is put on a queue
+        enqueue(runtime.broker, ask(runtime, account), queue)
 
         # Then the actor of that name has run it
         assert eventually(lambda: subjects(runtime, account) == ["one"])
@@ -596,7 +596,7 @@ def test_a_run_that_takes_too_long_is_a_failed_attempt(
 
         # When the account is synced
         job_id = ask(runtime, account)
-        enqueue(runtime.broker, job_id, "push")
+        enqueue(runtime.broker, job_id, QUEUE)
 
         # Then its connection is cut, and the job is tried again later
         assert eventually(lambda: client.cut_overdue() or state_of(runtime, job_id) == "delayed")

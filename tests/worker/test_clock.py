@@ -12,7 +12,7 @@ from worker.conftest import Accounts
 from worker.test_actors import ask, queued, state_of
 
 from postwire.errors import NotFound
-from postwire.jobs import make_broker, make_redis
+from postwire.jobs import QUEUE, enqueue, make_broker, make_redis
 from postwire.model import Account, AccountId, JobId
 from postwire.store import accounts, jobs
 from postwire.store.pool import transaction
@@ -20,6 +20,7 @@ from postwire_demo.processes import free_port
 from postwire_worker import clock
 from postwire_worker.runtime import Runtime
 from support.mailbox import MailUser
+from support.told import listening
 
 
 @pytest.fixture
@@ -107,6 +108,53 @@ def test_a_job_whose_holder_died_is_queued_again(runtime: Runtime, account: Acco
     clock.sweep(runtime)
     assert queued(runtime, "sync.manual") == [job_id]
     assert state_of(runtime, job_id) == "waiting"
+
+
+def test_what_only_waits_for_a_worker_is_not_queued_twice(
+    runtime: Runtime, account: Account
+) -> None:
+    # Given a job that is due for long, and is on its queue
+    job_id = ask(runtime, account)
+    enqueue(runtime.broker, job_id, QUEUE)
+    strand(runtime, job_id)
+
+    # When the sweep comes by, it is left there
+    clock.sweep(runtime)
+    assert queued(runtime) == [job_id]
+
+    # And when Redis was wiped, it is queued again
+    runtime.redis.flushall()
+    clock.sweep(runtime)
+    assert queued(runtime) == [job_id]
+
+
+def test_a_wiped_queue_is_filled_again_at_once(runtime: Runtime, add_account: Accounts) -> None:
+    # Given more jobs than are swept at a time, none of which Redis knows
+    users = [MailUser(add_account.dovecot, f"user{n}@example.com") for n in range(120)]
+    ids = [ask(runtime, add_account.add(one)) for one in users]
+    for job_id in ids:
+        strand(runtime, job_id)
+    # When the sweep comes by once
+    clock.sweep(runtime)
+    # Then all are queued
+    assert sorted(queued(runtime)) == sorted(ids)
+
+
+def test_a_job_that_its_workers_die_of_fails_and_says_so(
+    runtime: Runtime, account: Account, redis_url: str
+) -> None:
+    # Given a job whose last attempt ended with its worker
+    job_id = ask(runtime, account)
+    with transaction(runtime.pool) as connection:
+        assert jobs.claim(connection, job_id, "somebody who dies")
+        connection.execute("UPDATE job SET attempts = 2, held_until = now() - interval '1 second'")
+    with listening(redis_url) as told:
+        # When the sweep comes by
+        clock.sweep(runtime)
+        # Then it is not queued again, and its user hears of it
+        assert queued(runtime) == []
+        assert state_of(runtime, job_id) == "failed"
+        told.until(lambda heard: [event.type for event in heard] == ["failed"])
 
 
 def test_a_job_that_is_held_is_left_alone(runtime: Runtime, account: Account) -> None:

@@ -13,7 +13,7 @@ import pytest
 from worker.conftest import KEYS, Accounts
 from worker.test_actors import ask, job_of, queued, state_of, subjects
 
-from postwire.jobs import enqueue
+from postwire.jobs import MANUAL_QUEUE, QUEUE, enqueue
 from postwire.model import Account
 from postwire.store.pool import transaction
 from postwire_demo.processes import free_port
@@ -86,11 +86,11 @@ def test_the_process_syncs_and_shows_what_it_did(
     with process(MODULE, given, tmp_path) as p:
         # When it is synced, and new mail comes
         first = ask(runtime, account, "manual")
-        enqueue(runtime.broker, first, "manual")
+        enqueue(runtime.broker, first, MANUAL_QUEUE)
         assert eventually(lambda: state_of(runtime, first) == "completed", 20)
         user.append(letter("canary-subject"))
         second = ask(runtime, account)
-        enqueue(runtime.broker, second, "push")
+        enqueue(runtime.broker, second, QUEUE)
         assert eventually(lambda: state_of(runtime, second) == "completed", 20)
 
         # Then the process is well, and its metrics say what was done
@@ -130,7 +130,7 @@ def test_a_refused_login_leaves_no_secret_in_the_log(
         with process(MODULE, given | {"log_level": "DEBUG"}, tmp_path) as p:
             # When it is synced
             job_id = ask(runtime, account)
-            enqueue(runtime.broker, job_id, "push")
+            enqueue(runtime.broker, job_id, QUEUE)
             assert eventually(lambda: state_of(runtime, job_id) == "failed", 20)
             p.stop()
 
@@ -166,7 +166,7 @@ def test_a_job_that_runs_when_the_process_ends_is_not_lost(
         account = add_account.add(user, host=server.host, port=server.port)
         with process(MODULE, given, tmp_path) as p:
             job_id = ask(runtime, account)
-            enqueue(runtime.broker, job_id, "push")
+            enqueue(runtime.broker, job_id, QUEUE)
             assert there.wait(20)
 
             # When the process is told to end
@@ -192,7 +192,7 @@ def test_a_job_of_a_process_that_was_killed_is_taken_over(
         account = add_account.add(user, host=server.host, port=server.port)
         with process(MODULE, given, tmp_path) as p:
             job_id = ask(runtime, account)
-            enqueue(runtime.broker, job_id, "push")
+            enqueue(runtime.broker, job_id, QUEUE)
             assert there.wait(20)
 
             # While it lived, it gave signs of life for what it ran
@@ -204,7 +204,7 @@ def test_a_job_of_a_process_that_was_killed_is_taken_over(
     # When its hold has run out, and the id is delivered again; the server is well by now
     heal(runtime, account, add_account.dovecot)
     with process(MODULE, given, tmp_path):
-        enqueue(runtime.broker, job_id, "push")
+        enqueue(runtime.broker, job_id, QUEUE)
 
         # Then another process has run it
         assert eventually(lambda: state_of(runtime, job_id) == "completed", 20)

@@ -103,6 +103,8 @@ def _api(settings: ApiSettings) -> Router:
             search.search_messages,
             jobs.list_jobs,
             jobs.read_job,
+            jobs.cancel_job,
+            jobs.retry_job,
             realtime.make_router(settings),
         ],
     )

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from litestar import get
+from litestar import get, post
 from litestar.params import FromPath, QueryParameter
+from litestar.status_codes import HTTP_200_OK
 
 from postwire import model
+from postwire.errors import Conflict
 from postwire.model import JobState
 from postwire.store import accounts, jobs
 from postwire.store.pool import transaction
-from postwire_api import cursors, ids, problems
+from postwire_api import cursors, ids, problems, sync
 from postwire_api.cursors import DEFAULT_LIMIT, Cursor, JobPosition, Limit
-from postwire_api.parts import Store, User
+from postwire_api.parts import Queue, Store, User
 from postwire_api.schemas import Job, Jobs
 
 
@@ -64,3 +66,39 @@ def read_job(user: User, store: Store, job_id: FromPath[str]) -> Job:
     """An automatic sync that found nothing leaves no job behind."""
     with transaction(store) as connection:
         return Job.of(jobs.get_of_user(connection, user, ids.job_id(job_id)))
+
+
+@post(
+    "/jobs/{job_id:str}/cancel",
+    summary="Cancel a job",
+    status_code=HTTP_200_OK,
+    responses=problems.documented(_404="There is no such job.", _409="The job has ended already."),
+    sync_to_thread=True,
+)
+def cancel_job(user: User, store: Store, job_id: FromPath[str]) -> Job:
+    """It counts as failed. One that runs stops within seconds, and keeps what it has stored."""
+    with transaction(store) as connection:
+        return Job.of(jobs.cancel(connection, user, ids.job_id(job_id)))
+
+
+@post(
+    "/jobs/{job_id:str}/retry",
+    summary="Try a failed job again",
+    status_code=HTTP_200_OK,
+    responses=problems.documented(
+        _404="There is no such job.",
+        _409="The job has not failed, the account is paused, or its login was refused.",
+    ),
+    sync_to_thread=True,
+)
+def retry_job(user: User, store: Store, queue: Queue, job_id: FromPath[str]) -> Job:
+    """Ask for a sync of its account, and answer the account's open job: a new one, as a rule."""
+    with transaction(store) as connection:
+        failed = jobs.get_of_user(connection, user, ids.job_id(job_id))
+        if failed.state != "failed":
+            raise Conflict("The job has not failed.")
+        sync.refuse(accounts.get_of_user(connection, user, failed.account_id).state)
+        asked = jobs.ask(connection, failed.account_id, user, "manual")
+        opened = jobs.get_of_user(connection, user, asked.id)
+    queue.enqueue([asked])
+    return Job.of(opened)

@@ -44,7 +44,7 @@ class Queue:
 
         The future fails with `QueueUnavailable` when Redis does not answer.
         """
-        told = [(job.id, job.reason) for job in asked if job.enqueue]
+        told = [(job.id, job.queue) for job in asked if job.enqueue]
         future = self._submit(jobs.enqueue_all, self._broker, told)
         future.add_done_callback(lambda done: _count_untold(done, len(told)))
         return future

@@ -344,6 +344,7 @@ class Job(_Out, kw_only=True):
     attempts: int
     found: int
     error: str | None
+    position: int | None
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
@@ -359,6 +360,7 @@ class Job(_Out, kw_only=True):
             attempts=job.attempts,
             found=job.found,
             error=job.error,
+            position=job.position,
             created_at=job.created_at,
             started_at=job.started_at,
             finished_at=job.finished_at,

@@ -87,9 +87,10 @@ def _stopped_threads(worker: Worker) -> str | None:
 
 def _hold(runtime: Runtime) -> None:
     try:
+        runs = tuple(runtime.runs)
         with transaction(runtime.pool) as connection:
-            for holder in tuple(runtime.runs):
-                jobs.hold(connection, holder)
+            held = jobs.hold(connection, runs)
+        runtime.lost.update(set(runs) - held)
     except StoreUnavailable as error:
         structlog.get_logger().warning("no sign of life given", error=str(error))
 
@@ -100,7 +101,7 @@ def _let_go(runtime: Runtime) -> None:
         with transaction(runtime.pool) as connection:
             held = [jobs.let_go(connection, holder) for holder in tuple(runtime.runs)]
         for job in chain.from_iterable(held):
-            enqueue(runtime.broker, job.id, job.reason)
+            enqueue(runtime.broker, job.id, job.queue)
     except (StoreUnavailable, QueueUnavailable) as error:
         structlog.get_logger().warning("jobs left to the sweep", error=str(error))
 

@@ -93,6 +93,7 @@ def run(runtime: Runtime, job_id: JobId) -> None:
             _measured(_Run(runtime, job, holder))
     finally:
         runtime.runs.discard(holder)
+        runtime.lost.discard(holder)
 
 
 def _measured(run: _Run) -> None:
@@ -146,13 +147,17 @@ def _sync(run: _Run, account: Account) -> str:
         for committed in sync(session, runtime.pool, account):
             found, changed = found + committed.stored.new, True
             _tell(run, account, committed)
-            if time.monotonic() > until or runtime.stopping.is_set():
+            if time.monotonic() > until or _is_to_end(run):
                 more = True
                 break
     _finish(run, found=found, more=more)
     if found:
         return "found"
     return "changed" if changed else "unchanged"
+
+
+def _is_to_end(run: _Run) -> bool:
+    return run.runtime.stopping.is_set() or run.holder in run.runtime.lost
 
 
 def _tell(run: _Run, account: Account, committed: Committed) -> None:
@@ -238,9 +243,9 @@ def _queue_again(run: _Run, state: JobState | None, delay: float | None = None) 
         return
     try:
         with transaction(run.runtime.pool) as connection:
-            # As it is now: a person may have asked meanwhile, and has a queue of their own.
+            # As it is now: a person may have asked meanwhile, and then it is another queue.
             job = jobs.get_of_user(connection, run.job.user_id, run.job.id)
-        enqueue(run.runtime.broker, job.id, job.reason, delay)
+        enqueue(run.runtime.broker, job.id, job.queue, delay)
     except (QueueUnavailable, StoreUnavailable):
         log.warning("job not queued; the sweep will")
     except NotFound:

@@ -5,15 +5,17 @@ Any number of watchers may do so at once; rows that one has locked are passed ov
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 
-from postwire.errors import QueueUnavailable
-from postwire.jobs import QUEUES, enqueue_all, queue_of
+from postwire import events
+from postwire.errors import NotFound, QueueUnavailable
+from postwire.jobs import MANUAL_QUEUE, QUEUE, QUEUES, count_queued, enqueue_all
 from postwire.metrics import JOBS_SWEPT, QUEUE_DEPTH, QUEUE_OLDEST
 from postwire.model import AccountId, JobId, Reason
 from postwire.store import accounts, jobs
+from postwire.store.jobs import Stranded
 from postwire.store.pool import transaction
 from postwire_worker.runtime import Runtime
 
@@ -37,7 +39,7 @@ def _ask_some_due(runtime: Runtime) -> int:
         due = accounts.take_due(connection, _LIMIT)
         # In one order with everyone else who asks, so that no two wait for each other.
         asked = [jobs.ask(connection, id_, user_id, "auto") for id_, user_id in sorted(due)]
-    _enqueue(runtime, [(one.id, one.reason) for one in asked if one.enqueue])
+    _enqueue(runtime, [(one.id, one.queue) for one in asked if one.enqueue])
     return len(due)
 
 
@@ -46,24 +48,62 @@ def ask_for(runtime: Runtime, account_id: AccountId, user_id: str, reason: Reaso
     with transaction(runtime.pool) as connection:
         asked = jobs.ask(connection, account_id, user_id, reason)
     if asked.enqueue:
-        _enqueue(runtime, [(asked.id, asked.reason)])
+        _enqueue(runtime, [(asked.id, asked.queue)])
 
 
 def sweep(runtime: Runtime) -> None:
     """Queue again what was lost on the way, or whose worker died."""
+    _again(runtime, jobs.sweep_dead)
+    _again(runtime, jobs.sweep_lost, MANUAL_QUEUE)
+    if _some_are_lost(runtime):
+        _again(runtime, jobs.sweep_lost, QUEUE)
+
+
+def _some_are_lost(runtime: Runtime) -> bool:
+    """Whether fewer of the machine's jobs are on their way than are due.
+
+    Else they only wait for a worker, and each sweep would add as many to the queue again.
+    """
     with transaction(runtime.pool) as connection:
-        stranded = jobs.sweep(connection, _LIMIT)
-    if stranded:
-        log.info("stranded jobs queued again", count=len(stranded))
-        JOBS_SWEPT.inc(len(stranded))
-    _enqueue(runtime, [(job.id, job.reason) for job in stranded])
+        due = jobs.count_due(connection, QUEUE)
+    try:
+        return count_queued(runtime.broker, QUEUE) < due
+    except QueueUnavailable as error:
+        log.warning("jobs left to the next sweep", error=str(error))
+        return False
+
+
+def _again(runtime: Runtime, sweep_some: Callable[..., list[Stranded]], *queue: str) -> None:
+    for _ in range(_ROUNDS):
+        with transaction(runtime.pool) as connection:
+            stranded = sweep_some(connection, *queue, _LIMIT)
+        failed = [job for job in stranded if job.state == "failed"]
+        for job in failed:
+            _tell_failed(runtime, job)
+        if stranded:
+            log.info("stranded jobs queued again", count=len(stranded) - len(failed))
+            JOBS_SWEPT.inc(len(stranded))
+        _enqueue(runtime, [(job.id, job.queue) for job in stranded if job not in failed])
+        if len(stranded) < _LIMIT:
+            break
+
+
+def _tell_failed(runtime: Runtime, job: Stranded) -> None:
+    log.error("each worker that ran this job died", job=job.id)
+    try:
+        with transaction(runtime.pool) as connection:
+            accounts.failed(connection, job.account_id)
+            account = accounts.get(connection, job.account_id)
+    except NotFound:
+        return
+    events.publish(runtime.redis, events.of_failure(account, "Each worker that ran it died."))
 
 
 def measure(runtime: Runtime) -> None:
     """Export how much waits, and for how long; PostgreSQL knows, Redis only thinks it does."""
     with transaction(runtime.pool) as connection:
         depths = jobs.depths(connection)
-    found = {(queue_of("manual" if d.manual else "auto"), d.state): d for d in depths}
+    found = {(depth.queue, depth.state): depth for depth in depths}
     for queue in QUEUES:
         for state in ("waiting", "active", "delayed"):
             depth = found.get((queue, state))
@@ -72,7 +112,7 @@ def measure(runtime: Runtime) -> None:
         QUEUE_OLDEST.labels(queue=queue).set(waiting.oldest if waiting else 0)
 
 
-def _enqueue(runtime: Runtime, asked: Sequence[tuple[JobId, Reason]]) -> None:
+def _enqueue(runtime: Runtime, asked: Sequence[tuple[JobId, str]]) -> None:
     try:
         enqueue_all(runtime.broker, asked)
     except QueueUnavailable as error:

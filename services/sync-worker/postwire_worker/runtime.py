@@ -27,7 +27,8 @@ class Runtime:
     """Pool, broker and keys; `holder` names this process in rows it holds.
 
     `runs` are the names under which its runs hold their jobs, each for itself: what has ended in
-    whatever way is held no longer, and is swept up. Once it is `stopping`, runs end with a batch.
+    whatever way is held no longer, and is swept up. Those that `lost` their job, and all of them
+    once it is `stopping`, end with their batch.
     """
 
     pool: Pool
@@ -37,6 +38,7 @@ class Runtime:
     ssl_context: ssl.SSLContext
     holder: str
     runs: set[str] = field(default_factory=set)
+    lost: set[str] = field(default_factory=set)
     stopping: threading.Event = field(default_factory=threading.Event)
 
     def password(self, account: Account) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from typing import LiteralString
 
 from psycopg import Connection
 from psycopg.errors import ForeignKeyViolation, UniqueViolation
@@ -30,6 +31,13 @@ ATTEMPTS = 3
 #: Finished jobs kept of each account.
 KEEP_COMPLETED = 100
 KEEP_FAILED = 200
+#: How many jobs of the same queue are to run up to this one, itself included.
+_POSITION: LiteralString = """
+    CASE WHEN state = 'waiting' THEN (
+        SELECT count(*) FROM job AS before
+         WHERE before.state = 'waiting' AND before.queue = job.queue
+           AND (before.run_at, before.id) <= (job.run_at, job.id)) END AS position
+"""
 #: Milliseconds tried for an id, until the clash of ids is no accident any more.
 _TRIES = 20
 
@@ -40,7 +48,7 @@ class Asked:
 
     id: JobId
     enqueue: bool
-    reason: Reason
+    queue: str
 
 
 def ask(
@@ -82,17 +90,18 @@ def _ask(
         ON CONFLICT (account_id) WHERE state IN ('waiting', 'active', 'delayed') DO UPDATE
            SET again = open.again OR open.state = 'active',
                reason = CASE %(reason)s WHEN 'manual' THEN 'manual' ELSE open.reason END,
+               made_way = open.made_way AND %(reason)s <> 'manual',
                run_at = CASE %(reason)s WHEN 'manual' THEN now() ELSE open.run_at END,
                state = CASE WHEN %(reason)s = 'manual' AND open.state = 'delayed' THEN 'waiting'
                             ELSE open.state END
-        RETURNING id, state, reason
+        RETURNING id, state, queue
         """,
         {"id": proposed, "account_id": account_id, "user_id": user_id, "reason": reason},
     ).fetchone()
     assert row is not None, "an upsert returns its row"  # noqa: S101
-    id_, state, reason_now = row
+    id_, state, queue = row
     opened = id_ == proposed
-    return Asked(JobId(id_), opened or (reason == "manual" and state == "waiting"), reason_now)
+    return Asked(JobId(id_), opened or (reason == "manual" and state == "waiting"), queue)
 
 
 def ask_all(
@@ -113,7 +122,8 @@ def claim(connection: Connection[TupleRow], job_id: JobId, holder: str) -> Job |
     return cursor.execute(
         """
         UPDATE job
-           SET state = 'active', again = false, holder = %(holder)s,
+           SET attempts = attempts + (state = 'active')::integer,
+               state = 'active', again = false, holder = %(holder)s,
                held_until = now() + make_interval(secs => %(hold)s),
                started_at = coalesce(started_at, now())
          WHERE id = %(id)s
@@ -125,15 +135,21 @@ def claim(connection: Connection[TupleRow], job_id: JobId, holder: str) -> Job |
     ).fetchone()
 
 
-def hold(connection: Connection[TupleRow], holder: str) -> None:
-    """`holder` lives: what it has stays its own for another `HOLD` seconds."""
-    connection.execute(
+def hold(connection: Connection[TupleRow], holders: Sequence[str]) -> set[str]:
+    """`holders` live: what they have stays their own for another `HOLD` seconds.
+
+    Returns:
+        those that have a job; the others lost theirs, or it was cancelled.
+    """
+    held = connection.execute(
         """
         UPDATE job SET held_until = now() + make_interval(secs => %s)
-         WHERE holder = %s AND state = 'active'
+         WHERE holder = ANY(%s) AND state = 'active'
+        RETURNING holder
         """,
-        [HOLD, holder],
+        [HOLD, list(holders)],
     )
+    return {holder for (holder,) in held}
 
 
 def finish(
@@ -141,8 +157,8 @@ def finish(
 ) -> JobState | None:
     """The run ended well; the state the job has now, or None where it was no longer `holder`'s.
 
-    It waits again where there is `more` to do or somebody asked meanwhile. An automatic run that
-    found nothing leaves no history.
+    It waits again where somebody asked meanwhile, or where there is `more` to do: that it does
+    behind the others. An automatic run that found nothing leaves no history.
     """
     row = connection.execute(
         """
@@ -151,7 +167,7 @@ def finish(
                found = found + %(found)s, attempts = 0, error = NULL,
                holder = NULL, held_until = NULL, run_at = now(),
                finished_at = CASE WHEN again OR %(more)s THEN NULL ELSE now() END,
-               again = false
+               made_way = NOT again AND (made_way OR %(more)s), again = false
          WHERE id = %(id)s AND holder = %(holder)s AND state = 'active'
         RETURNING state, reason, found
         """,
@@ -219,37 +235,92 @@ def _prune(
     )
 
 
+def cancel(connection: Connection[TupleRow], user_id: str, job_id: JobId) -> Job:
+    """End an open job of the user; a run that has it stops after its batch.
+
+    Raises:
+        NotFound: there is none, or it is somebody else's.
+        Conflict: it has ended already.
+    """
+    cursor = connection.cursor(row_factory=rows.of(Job))
+    job = cursor.execute(
+        """
+        UPDATE job SET state = 'failed', error = 'Cancelled.', again = false,
+                       holder = NULL, held_until = NULL, finished_at = now()
+         WHERE id = %s AND user_id = %s AND state IN ('waiting', 'active', 'delayed')
+        RETURNING *
+        """,
+        [job_id, user_id],
+    ).fetchone()
+    if job is None:
+        get_of_user(connection, user_id, job_id)
+        raise Conflict("The job has ended already.")
+    _prune(connection, job.account_id, "failed", KEEP_FAILED)
+    return job
+
+
 @dataclass(frozen=True, slots=True)
 class Stranded:
-    """A job that nobody runs although it is due."""
+    """A job that nobody runs although it is due; `failed` where it is not to be tried again."""
 
     id: JobId
-    reason: Reason
+    account_id: AccountId
+    queue: str
+    state: JobState
 
 
-def sweep(connection: Connection[TupleRow], limit: int) -> list[Stranded]:
-    """Jobs that were lost on the way or whose holder died; each is left in peace for a while now.
+def sweep_dead(connection: Connection[TupleRow], limit: int) -> list[Stranded]:
+    """Jobs whose holder died, which is a failed attempt: a job may be what its workers die of."""
+    cursor = connection.cursor(row_factory=rows.of(Stranded))
+    return cursor.execute(
+        """
+        UPDATE job
+           SET swept_at = now(), run_at = now(), holder = NULL, held_until = NULL, again = false,
+               attempts = attempts + 1, error = 'The worker that ran it died.',
+               state = CASE WHEN again OR attempts + 1 < %(limit)s THEN 'waiting' ELSE 'failed' END,
+               finished_at = CASE WHEN NOT again AND attempts + 1 >= %(limit)s THEN now() END
+         WHERE id IN (SELECT id FROM job
+                       WHERE state = 'active' AND held_until < now()
+                       ORDER BY run_at
+                       LIMIT %(many)s
+                         FOR UPDATE SKIP LOCKED)
+        RETURNING id, account_id, queue, state
+        """,
+        {"limit": ATTEMPTS, "many": limit},
+    ).fetchall()
+
+
+def sweep_lost(connection: Connection[TupleRow], queue: str, limit: int) -> list[Stranded]:
+    """Jobs of `queue` that may be lost on the way; each is left in peace for a while now.
 
     When a job was due stays as it is: how long it has waited is what workers are scaled by.
     """
     cursor = connection.cursor(row_factory=rows.of(Stranded))
     return cursor.execute(
         """
-        UPDATE job
-           SET swept_at = now(), holder = NULL, held_until = NULL,
-               run_at = CASE state WHEN 'active' THEN now() ELSE run_at END,
-               state = CASE state WHEN 'active' THEN 'waiting' ELSE state END
+        UPDATE job SET swept_at = now()
          WHERE id IN (SELECT id FROM job
-                       WHERE state IN ('waiting', 'delayed')
-                             AND greatest(run_at, swept_at) < now() - make_interval(secs => %s)
-                          OR state = 'active' AND held_until < now()
+                       WHERE state IN ('waiting', 'delayed') AND queue = %s
+                         AND greatest(run_at, swept_at) < now() - make_interval(secs => %s)
                        ORDER BY run_at
                        LIMIT %s
                          FOR UPDATE SKIP LOCKED)
-        RETURNING id, reason
+        RETURNING id, account_id, queue, state
         """,
-        [STRANDED, limit],
+        [queue, STRANDED, limit],
     ).fetchall()
+
+
+def count_due(connection: Connection[TupleRow], queue: str) -> int:
+    """How many jobs of `queue` are due, and nobody runs them."""
+    row = connection.execute(
+        """
+        SELECT count(*) FROM job
+         WHERE state IN ('waiting', 'delayed') AND run_at <= now() AND queue = %s
+        """,
+        [queue],
+    ).fetchone()
+    return int(row[0]) if row else 0
 
 
 def let_go(connection: Connection[TupleRow], holder: str) -> list[Stranded]:
@@ -259,7 +330,7 @@ def let_go(connection: Connection[TupleRow], holder: str) -> list[Stranded]:
         """
         UPDATE job SET state = 'waiting', run_at = now(), holder = NULL, held_until = NULL
          WHERE holder = %s AND state = 'active'
-        RETURNING id, reason
+        RETURNING id, account_id, queue, state
         """,
         [holder],
     ).fetchall()
@@ -281,7 +352,7 @@ def stats(connection: Connection[TupleRow], user_id: str) -> dict[JobState, int]
 class Depth:
     """How many open jobs one queue has in one state, and the age of the oldest due one, in s."""
 
-    manual: bool
+    queue: str
     state: JobState
     jobs: int
     oldest: float
@@ -292,7 +363,7 @@ def depths(connection: Connection[TupleRow]) -> list[Depth]:
     cursor = connection.cursor(row_factory=rows.of(Depth))
     return cursor.execute(
         """
-        SELECT reason = 'manual' AS manual, state, count(*) AS jobs,
+        SELECT queue, state, count(*) AS jobs,
                greatest(extract(epoch FROM now() - min(run_at)), 0)::float8 AS oldest
           FROM job
          WHERE state IN ('waiting', 'active', 'delayed')
@@ -309,7 +380,8 @@ def get_of_user(connection: Connection[TupleRow], user_id: str, job_id: JobId) -
     """
     cursor = connection.cursor(row_factory=rows.of(Job))
     job = cursor.execute(
-        "SELECT * FROM job WHERE id = %s AND user_id = %s", [job_id, user_id]
+        f"SELECT job.*, {_POSITION} FROM job WHERE id = %s AND user_id = %s",  # noqa: S608
+        [job_id, user_id],
     ).fetchone()
     if job is None:
         raise NotFound("There is no such job.")
@@ -329,8 +401,9 @@ def list_of_user(
     created_at, id_ = before or (None, None)
     cursor = connection.cursor(row_factory=rows.of(Job))
     return cursor.execute(
-        """
-        SELECT * FROM job
+        f"""
+        SELECT job.*, {_POSITION}
+          FROM job
          WHERE user_id = %(user_id)s
            AND (%(account_id)s::uuid IS NULL OR account_id = %(account_id)s)
            AND (%(state)s::text IS NULL OR state = %(state)s)
@@ -338,7 +411,7 @@ def list_of_user(
                 OR (created_at, id) < (%(created_at)s, %(id)s))
          ORDER BY created_at DESC, id DESC
          LIMIT %(limit)s
-        """,
+        """,  # noqa: S608
         {"user_id": user_id, "account_id": account_id, "state": state,
          "created_at": created_at, "id": id_, "limit": limit},
     ).fetchall()  # fmt: skip

@@ -7,7 +7,7 @@ from threading import Barrier
 
 import pytest
 
-from postwire.errors import NotFound
+from postwire.errors import Conflict, NotFound
 from postwire.model import Account, Job, JobId, Reason
 from postwire.store import accounts, jobs
 from postwire.store.jobs import Asked
@@ -67,7 +67,7 @@ def test_asking_again_returns_the_open_job(store: Pool, account: Account) -> Non
     again = ask(store, account)
     # Then it is the same job, which is queued already
     assert first.enqueue
-    assert again == Asked(first.id, enqueue=False, reason="auto")
+    assert again == Asked(first.id, enqueue=False, queue="sync")
     assert len(everything(store)) == 1
 
 
@@ -134,9 +134,9 @@ def test_a_person_who_asks_does_not_wait_behind_the_machine(store: Pool, account
     # When a person asks
     asked = ask(store, account, "manual")
     # Then the same job moves to the queue of those who wait
-    assert asked == Asked(first.id, enqueue=True, reason="manual")
+    assert asked == Asked(first.id, enqueue=True, queue="sync.manual")
     # And the machine does not move it back
-    assert ask(store, account, "push") == Asked(first.id, enqueue=False, reason="manual")
+    assert ask(store, account, "push") == Asked(first.id, enqueue=False, queue="sync.manual")
 
 
 def test_a_person_who_asks_does_not_wait_for_a_backoff(store: Pool, account: Account) -> None:
@@ -147,7 +147,7 @@ def test_a_person_who_asks_does_not_wait_for_a_backoff(store: Pool, account: Acc
     assert claim(store, job.id) is None
     # When the machine asks, nothing changes; when a person asks, it is due
     assert not ask(store, account, "push").enqueue
-    assert ask(store, account, "manual") == Asked(job.id, enqueue=True, reason="manual")
+    assert ask(store, account, "manual") == Asked(job.id, enqueue=True, queue="sync.manual")
     assert claim(store, job.id) is not None
 
 
@@ -172,7 +172,7 @@ def test_a_holder_that_lives_keeps_its_job_and_a_dead_one_loses_it(
     # When it gives a sign just before it would count as dead
     let_time_pass(store, jobs.HOLD - 1)
     with transaction(store) as connection:
-        jobs.hold(connection, "worker")
+        assert jobs.hold(connection, ["worker", "other"]) == {"worker"}
     let_time_pass(store, jobs.HOLD - 1)
     # Then it keeps the job; and without another sign it loses it
     assert claim(store, job.id, "other") is None
@@ -221,7 +221,7 @@ def test_who_asks_while_it_runs_gets_another_look(store: Pool, account: Account)
     # Given a job that runs
     job = running(store, account)
     # When somebody asks
-    assert ask(store, account, "push") == Asked(job.id, enqueue=False, reason="auto")
+    assert ask(store, account, "push") == Asked(job.id, enqueue=False, queue="sync")
     # Then it waits again when it ends, once
     with transaction(store) as connection:
         assert jobs.finish(connection, job, "worker", found=0, more=False) == "waiting"
@@ -276,29 +276,105 @@ def test_a_job_that_is_given_up_is_not_tried_again_unless_somebody_asked(
 
 
 def test_the_sweep_finds_what_was_lost_and_leaves_what_is_on_its_way(store: Pool) -> None:
-    # Given a job that waits for long, one that was just asked for, one that is put off, one whose
-    # holder died, and one whose holder lives
-    lost, fresh, later, dead, alive = (
+    # Given jobs of either queue that wait for long, one that was just asked for, one that is put
+    # off, and one whose holder lives
+    lost, other, fresh, later, alive = (
         rows.active(store, "ann", f"{n}@example.com") for n in "abcde"
     )
-    stranded = ask(store, lost, "manual")
-    orphan = running(store, dead)
-    let_time_pass(store, jobs.HOLD + 1)
+    stranded, manual = ask(store, lost), ask(store, other, "manual")
+    let_time_pass(store, jobs.STRANDED + 1)
     ask(store, fresh)
     running(store, alive)
     put_off = running(store, later)
     with transaction(store) as connection:
         jobs.put_off(connection, put_off, "worker", "Busy.", 60)
         # When the sweeper looks
-        swept = jobs.sweep(connection, 100)
-        # Then it queues again what nobody runs, and not twice
-        assert {(one.id, one.reason) for one in swept} == {
-            (stranded.id, "manual"),
-            (orphan.id, "auto"),
-        }
-        assert jobs.sweep(connection, 100) == []
-    assert claim(store, orphan.id) is not None
+        # Then it finds what nobody runs, on its queue, and not twice
+        for queue, id_ in (("sync", stranded.id), ("sync.manual", manual.id)):
+            (swept,) = jobs.sweep_lost(connection, queue, 100)
+            assert (swept.id, swept.queue, swept.state) == (id_, queue, "waiting")
+            assert jobs.sweep_lost(connection, queue, 100) == []
+        assert jobs.sweep_dead(connection, 100) == []
+        # And what waits and is due is counted
+        assert jobs.count_due(connection, "sync") == 2
+        assert jobs.count_due(connection, "sync.manual") == 1
     assert claim(store, stranded.id) is not None
+
+
+def test_a_job_whose_holders_die_fails_after_its_last_attempt(
+    store: Pool, account: Account
+) -> None:
+    # Given a job whose worker dies each time
+    id_ = ask(store, account).id
+    states = []
+    for _ in range(jobs.ATTEMPTS):
+        assert claim(store, id_) is not None
+        let_time_pass(store, jobs.HOLD + 1)
+        # When the sweeper looks
+        with transaction(store) as connection:
+            (swept,) = jobs.sweep_dead(connection, 100)
+        states.append(swept.state)
+    # Then it is tried as often as any other, and no more
+    assert states == ["waiting", "waiting", "failed"]
+    failed = read(store, id_)
+    assert (failed.attempts, failed.error) == (3, "The worker that ran it died.")
+    assert failed.finished_at is not None
+
+
+def test_a_dead_holder_that_a_claim_finds_first_counts_as_well(
+    store: Pool, account: Account
+) -> None:
+    job = running(store, account)
+    let_time_pass(store, jobs.HOLD + 1)
+    again = claim(store, job.id, "other")
+    assert again is not None
+    assert again.attempts == 1
+
+
+def test_a_job_that_is_cancelled_is_run_no_more(store: Pool) -> None:
+    # Given a job that waits, and one that runs
+    waiting = ask(store, rows.active(store)).id
+    active = running(store, rows.active(store, "ann", "other@example.com"))
+    with transaction(store) as connection:
+        # When their owner cancels them, and a stranger tries to
+        with pytest.raises(NotFound):
+            jobs.cancel(connection, "bob", waiting)
+        for id_ in (waiting, active.id):
+            cancelled = jobs.cancel(connection, "ann", id_)
+            assert (cancelled.state, cancelled.error) == ("failed", "Cancelled.")
+        # Then the one is not run, and the other's holder has lost it
+        assert jobs.claim(connection, waiting, "worker") is None
+        assert jobs.hold(connection, ["worker"]) == set()
+        assert jobs.finish(connection, active, "worker", found=1, more=True) is None
+        # And what has ended cannot be cancelled
+        with pytest.raises(Conflict):
+            jobs.cancel(connection, "ann", waiting)
+
+
+def test_a_job_says_how_many_are_before_it(store: Pool) -> None:
+    # Given three jobs of the machine and one of a person
+    ids = [ask(store, rows.active(store, "ann", f"{n}@example.com")).id for n in "abc"]
+    manual = ask(store, rows.active(store, "bob"), "manual").id
+    # Then each knows its place in its own queue
+    assert [read(store, id_).position for id_ in ids] == [1, 2, 3]
+    assert [job.position for job in everything(store)] == [3, 2, 1]
+    with transaction(store) as connection:
+        assert jobs.get_of_user(connection, "bob", manual).position == 1
+    # And what runs has none
+    claim(store, ids[0])
+    assert [read(store, id_).position for id_ in ids] == [None, 1, 2]
+
+
+def test_what_is_left_of_a_large_mailbox_holds_up_no_person(store: Pool, account: Account) -> None:
+    # Given a person's job that has made way
+    job = running(store, account, "manual")
+    with transaction(store) as connection:
+        assert jobs.finish(connection, job, "worker", found=200, more=True) == "waiting"
+    # Then it goes on behind the machine's, as the person's
+    waiting = read(store, job.id)
+    assert (waiting.queue, waiting.reason) == ("sync", "manual")
+    # And comes forward when the person asks again
+    assert ask(store, account, "manual") == Asked(job.id, enqueue=True, queue="sync.manual")
 
 
 def test_a_job_that_is_swept_has_waited_since_it_was_due(store: Pool) -> None:
@@ -309,10 +385,10 @@ def test_a_job_that_is_swept_has_waited_since_it_was_due(store: Pool) -> None:
         connection.execute("UPDATE job SET run_at = now() - interval '1 minute'")
     # When it is swept
     with transaction(store) as connection:
-        assert len(jobs.sweep(connection, 100)) == 1
+        assert len(jobs.sweep_lost(connection, "sync", 100)) == 1
     # Then it is not swept again at once, and its age is what it was
     with transaction(store) as connection:
-        assert jobs.sweep(connection, 100) == []
+        assert jobs.sweep_lost(connection, "sync", 100) == []
         (depth,) = jobs.depths(connection)
     assert depth.oldest >= 60
 
@@ -324,7 +400,7 @@ def test_two_sweepers_find_different_jobs(store: Pool) -> None:
 
     def sweep(_: int) -> list[JobId]:
         with transaction(store) as connection:
-            return [one.id for one in jobs.sweep(connection, 8)]
+            return [one.id for one in jobs.sweep_lost(connection, "sync", 8)]
 
     # When several sweepers look at once
     with ThreadPoolExecutor(6) as threads:
@@ -374,10 +450,10 @@ def test_depths_and_stats_count_open_jobs(store: Pool) -> None:
     let_time_pass(store, 10)
     with transaction(store) as connection:
         # Then the metrics say so
-        depths = {(one.manual, one.state): one for one in jobs.depths(connection)}
-        assert depths[True, "waiting"].jobs == 1
-        assert 9 < depths[True, "waiting"].oldest < 20
-        assert depths[False, "active"].jobs == 1
+        depths = {(one.queue, one.state): one for one in jobs.depths(connection)}
+        assert depths["sync.manual", "waiting"].jobs == 1
+        assert 9 < depths["sync.manual", "waiting"].oldest < 20
+        assert depths["sync", "active"].jobs == 1
         # And so do the statistics, to their owner
         assert jobs.stats(connection, "ann")["waiting"] == 1
         assert sum(jobs.stats(connection, "bob").values()) == 0
