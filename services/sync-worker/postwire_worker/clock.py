@@ -1,4 +1,4 @@
-"""What happens by the clock: due accounts are asked for, stranded jobs are queued again.
+"""What happens by the clock: due accounts are asked for, what is stranded is queued again.
 
 Any number of watchers may do so at once; rows that one has locked are passed over by the others.
 """
@@ -10,10 +10,16 @@ from collections.abc import Sequence
 import structlog
 
 from postwire.errors import QueueUnavailable
-from postwire.jobs import QUEUES, enqueue_all, queue_of
-from postwire.metrics import JOBS_SWEPT, QUEUE_DEPTH, QUEUE_OLDEST
+from postwire.jobs import QUEUES, enqueue_all, enqueue_fetch, queue_of
+from postwire.metrics import (
+    ATTACHMENT_FETCHES,
+    ATTACHMENTS_SWEPT,
+    JOBS_SWEPT,
+    QUEUE_DEPTH,
+    QUEUE_OLDEST,
+)
 from postwire.model import AccountId, JobId, Reason
-from postwire.store import accounts, jobs
+from postwire.store import accounts, contents, jobs
 from postwire.store.pool import transaction
 from postwire_worker.runtime import Runtime
 
@@ -57,6 +63,22 @@ def sweep(runtime: Runtime) -> None:
         log.info("stranded jobs queued again", count=len(stranded))
         JOBS_SWEPT.inc(len(stranded))
     _enqueue(runtime, [(job.id, job.reason) for job in stranded])
+
+
+def sweep_attachments(runtime: Runtime) -> None:
+    """Queue requests for attachments again, unless worker after worker died with one."""
+    with transaction(runtime.pool) as connection:
+        given_up = contents.give_up(connection, _LIMIT)
+        stranded = contents.sweep(connection, _LIMIT)
+    ATTACHMENT_FETCHES.labels(outcome="given_up").inc(given_up)
+    ATTACHMENTS_SWEPT.inc(len(stranded))
+    if stranded or given_up:
+        log.info("stranded attachments", queued=len(stranded), given_up=given_up)
+    try:
+        for account_id in set(stranded):
+            enqueue_fetch(runtime.broker, account_id)
+    except QueueUnavailable as error:
+        log.warning("attachments left to the next sweep", error=str(error))
 
 
 def measure(runtime: Runtime) -> None:
