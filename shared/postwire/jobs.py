@@ -99,7 +99,7 @@ def enqueue_fetch(broker: dramatiq.Broker, account_id: AccountId) -> None:
     """Have the attachments fetched that somebody asked for; the rows of the requests say which.
 
     Raises:
-        QueueUnavailable: Redis does not answer; who waits asks again.
+        QueueUnavailable: Redis does not answer. The rows are there; a sweep will find them.
     """
     message: dramatiq.Message[None] = dramatiq.Message(
         queue_name=MANUAL_QUEUE,

@@ -32,6 +32,12 @@ ATTACHMENT_FETCHES = Counter(
 ATTACHMENT_BYTES = Counter(
     "postwire_attachment_bytes", "Bytes of attachments received from mail servers."
 )
+ATTACHMENTS_SWEPT = Counter(
+    "postwire_attachments_swept", "Stranded requests for attachments that were queued again."
+)
+CONTENTS_REMOVED = Counter(
+    "postwire_contents_removed", "Kept contents of attachments that were removed.", ["reason"]
+)
 HTTP_SECONDS = Histogram(
     "postwire_http_request_seconds",
     "Time until an answer of the REST API began.",

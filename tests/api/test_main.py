@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
@@ -18,7 +18,9 @@ import psycopg
 import pytest
 import redis
 
-from postwire.store.pool import make_pool
+from postwire.model import Account
+from postwire.store import removal
+from postwire.store.pool import Pool, make_pool, transaction
 from postwire_demo.processes import accepts, free_port
 from support import rows
 from support.jwt import JWT_SECRET, REALTIME_SECRET, bearer
@@ -222,3 +224,55 @@ def test_a_web_folder_without_a_page_ends_it_in_words(tmp_path: Path) -> None:
     # Then it says what to do
     assert ended.returncode == 2
     assert "build the page" in ended.stderr
+
+
+def long_attachment(store: Pool, account: Account) -> bytes:
+    """Keep an attachment that is longer than what may lie between the API and its reader."""
+    message = replace(rows.incoming(1), attachments=(rows.attachment(),))
+    rows.store_batch(store, rows.batch(rows.mailbox(store, account), message))
+    data = os.urandom(32 * 2**20)
+    rows.keep(store, 1, 1, data)
+    return data
+
+
+def remove_unneeded(store: Pool) -> list[str | None]:
+    """What became of the contents, all being due."""
+    found: list[str | None] = []
+    with transaction(store) as connection:
+        connection.execute("UPDATE content SET due_at = now()")
+        while due := removal.take(connection):
+            found.append(removal.settle(connection, due))
+    return found
+
+
+def test_who_reads_an_attachment_while_its_message_goes_gets_it_whole_or_knows_better(
+    api: Api, database_url: str
+) -> None:
+    # Given somebody in the middle of an attachment
+    store = make_pool(database_url, 2)
+    data = long_attachment(store, rows.active(store))
+    path, header = "/api/messages/1/attachments/1", bearer("ann")
+    with api.client.stream("GET", path, headers=header) as answer:
+        pieces = answer.iter_raw()
+        read = next(pieces)
+        # When its message is expunged, and what nobody needs is removed
+        with transaction(store) as connection:
+            connection.execute("UPDATE message SET expunged_at = now()")
+        assert remove_unneeded(store) == [None]
+        # Then the reader gets the rest, though the next one finds nothing
+        assert api.client.get(path, headers=header).status_code == 404
+        assert read + b"".join(pieces) == data
+
+    # And who has not come to the end when the day is over is cut off, and not told it was the end
+    with transaction(store) as connection:
+        connection.execute("UPDATE message SET expunged_at = NULL")
+    with api.client.stream("GET", path, headers=header) as answer:
+        assert answer.headers["content-length"] == str(len(data))
+        pieces = answer.iter_raw()
+        next(pieces)
+        with transaction(store) as connection:
+            connection.execute("UPDATE message SET expunged_at = now() - interval '25 hours'")
+        assert remove_unneeded(store) == ["unneeded"]
+        with pytest.raises(httpx.RemoteProtocolError, match="without sending complete"):
+            b"".join(pieces)
+    store.close()

@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import base64
 import os
+import signal
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
-from worker.conftest import Accounts
+from worker.conftest import KEYS, Accounts
+from worker.test_main import hanging
 from worker.test_sync import run as run_sync
 from worker.test_sync import stored
 
+from postwire.jobs import enqueue_fetch
 from postwire.model import Account, Message
 from postwire.store import accounts, contents
 from postwire.store.contents import Content, Failed, Wanted
 from postwire.store.pool import transaction
 from postwire_worker import attachments
 from postwire_worker.runtime import Runtime
+from support.fake_imap import fake_imap
 from support.mailbox import MailUser, letter
+from support.processes import eventually
+from support.service import process
 
 LIMIT = 10 * 2**20
 
@@ -255,3 +264,88 @@ def test_a_server_that_cannot_be_reached_is_told_of_and_asked_again_later(
         connection.execute("UPDATE account SET port = %s", [user.server.port])
         connection.execute("UPDATE attachment_request SET failed_at = now() - interval '1 minute'")
     assert fetched(runtime, message) == b"x"
+
+
+def settings(runtime: Runtime, redis_url: str) -> dict[str, str]:
+    """The settings of a process of its own."""
+    return {
+        "database_url": runtime.pool.conninfo,
+        "redis_url": redis_url,
+        "credential_keys": KEYS,
+        "ops_host": "127.0.0.1",
+        "ops_port": "0",
+    }
+
+
+def move_to(runtime: Runtime, port: int) -> None:
+    with transaction(runtime.pool) as connection:
+        connection.execute("UPDATE account SET port = %s", [port])
+
+
+def held_until(runtime: Runtime) -> object:
+    with transaction(runtime.pool) as connection:
+        return connection.execute("SELECT max(held_until) FROM attachment_request").fetchone()
+
+
+def test_what_was_asked_for_is_fetched_though_its_worker_was_killed_and_redis_wiped(
+    runtime: Runtime, redis_url: str, add_account: Accounts, user: MailUser, tmp_path: Path
+) -> None:
+    # Given two attachments that are asked for, and a worker that waits for a server which has
+    # fallen silent
+    account = add_account.add(user)
+    messages = given(
+        runtime, account, user, letter("a", attachment=b"a"), letter("b", attachment=b"b")
+    )
+    wanted = [ask(runtime, message) for message in messages]
+    given_ = settings(runtime, redis_url)
+    there = threading.Event()
+    with fake_imap({"EXAMINE": hanging(there)}) as server:
+        move_to(runtime, server.port)
+        with process("postwire_worker", given_, tmp_path) as worker:
+            enqueue_fetch(runtime.broker, account.id)
+            assert there.wait(20)
+            # While it lived, it gave signs of life for the one that it fetched
+            before = held_until(runtime)
+            assert eventually(lambda: held_until(runtime) != before, 15)
+
+            # When it is killed, and everything that was queued is lost
+            worker.stop(signal.SIGKILL)
+    runtime.redis.flushall()
+    died = time.monotonic()
+    move_to(runtime, user.server.port)
+
+    # Then both are fetched by another one, though nobody asks again
+    with (
+        process("postwire_worker", given_, tmp_path),
+        process("postwire_worker.watcher", given_, tmp_path),
+    ):
+        left = died + 35 - time.monotonic()
+        assert eventually(
+            lambda: all(isinstance(found(runtime, one), Content) for one in wanted), left
+        )
+    assert {kept(runtime, one) for one in wanted} == {b"a", b"b"}
+
+
+def test_a_process_that_ends_leaves_what_it_fetched_to_another_at_once(
+    runtime: Runtime, redis_url: str, add_account: Accounts, user: MailUser, tmp_path: Path
+) -> None:
+    # Given a worker that fetches, from a server which has fallen silent
+    account = add_account.add(user)
+    (message,) = given(runtime, account, user, letter(attachment=b"x"))
+    wanted = ask(runtime, message)
+    given_ = settings(runtime, redis_url)
+    there = threading.Event()
+    with fake_imap({"EXAMINE": hanging(there)}) as server:
+        move_to(runtime, server.port)
+        with process("postwire_worker", given_, tmp_path) as worker:
+            enqueue_fetch(runtime.broker, account.id)
+            assert there.wait(20)
+            # When it is told to end
+            assert worker.stop()[0] == 0
+    # Then the request waits, and another worker needs no sweep to find it
+    with transaction(runtime.pool) as connection:
+        row = connection.execute("SELECT state, attempts FROM attachment_request").fetchone()
+    assert row == ("waiting", 0)
+    move_to(runtime, user.server.port)
+    with process("postwire_worker", given_, tmp_path):
+        assert eventually(lambda: isinstance(found(runtime, wanted), Content), 20)

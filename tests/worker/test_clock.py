@@ -13,12 +13,14 @@ from worker.test_actors import ask, queued, state_of
 
 from postwire.errors import NotFound
 from postwire.jobs import QUEUE, enqueue, make_broker, make_redis
-from postwire.model import Account, AccountId, JobId
-from postwire.store import accounts, jobs
+from postwire.model import Account, AccountId, JobId, MessageId
+from postwire.store import accounts, contents, jobs
+from postwire.store.contents import Failed, Wanted
 from postwire.store.pool import transaction
 from postwire_demo.processes import free_port
 from postwire_worker import clock
 from postwire_worker.runtime import Runtime
+from support import rows
 from support.mailbox import MailUser
 from support.told import listening
 
@@ -155,6 +157,44 @@ def test_a_job_that_its_workers_die_of_fails_and_says_so(
         assert queued(runtime) == []
         assert state_of(runtime, job_id) == "failed"
         told.until(lambda heard: [event.type for event in heard] == ["failed"])
+
+
+def asked_for(runtime: Runtime) -> tuple[Account, Wanted]:
+    """An attachment that was asked for a minute ago."""
+    account = rows.active(runtime.pool)
+    message = replace(rows.incoming(1), attachments=(rows.attachment(),))
+    rows.store_batch(runtime.pool, rows.batch(rows.mailbox(runtime.pool, account), message))
+    wanted = Wanted(account.id, MessageId(1), 1, None, "", "active")
+    with transaction(runtime.pool) as connection:
+        contents.ask(connection, wanted)
+        connection.execute("UPDATE attachment_request SET asked_at = now() - interval '1 minute'")
+    return account, wanted
+
+
+def test_an_attachment_that_redis_has_forgotten_is_queued_again(runtime: Runtime) -> None:
+    account, _ = asked_for(runtime)
+    swept = metric("attachments_swept_total") or 0
+    clock.sweep_attachments(runtime)
+    assert queued(runtime, "sync.manual") == [account.id]
+    assert metric("attachments_swept_total") == swept + 1
+
+
+def test_an_attachment_that_worker_after_worker_died_with_is_given_up(runtime: Runtime) -> None:
+    # Given a request that is fetched for the last time, by somebody who dies
+    account, wanted = asked_for(runtime)
+    given_up = metric("attachment_fetches_total", outcome="given_up") or 0
+    with transaction(runtime.pool) as connection:
+        assert contents.claim(connection, account.id, "somebody who dies")
+        connection.execute(
+            "UPDATE attachment_request SET attempts = 3, held_until = now() - interval '1 second'"
+        )
+    # When the sweep comes by
+    clock.sweep_attachments(runtime)
+    # Then nobody fetches it any more, and that is counted
+    assert queued(runtime, "sync.manual") == []
+    assert metric("attachment_fetches_total", outcome="given_up") == given_up + 1
+    with transaction(runtime.pool) as connection:
+        assert isinstance(contents.find(connection, wanted), Failed)
 
 
 def test_a_job_that_is_held_is_left_alone(runtime: Runtime, account: Account) -> None:

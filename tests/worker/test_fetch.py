@@ -148,6 +148,26 @@ def test_attachments_stay_on_the_server(dovecot: Dovecot, user: MailUser) -> Non
     assert message.problem is None
 
 
+@pytest.mark.parametrize("encoding", ["7bit", "x-uuencode"])
+def test_a_uuencoded_file_in_a_text_is_text(
+    dovecot: Dovecot, user: MailUser, encoding: str
+) -> None:
+    # Given a text with a file in it, as was done before there was MIME, whether it says so or not
+    text = "See below.\r\n\r\nbegin 644 cat.txt\r\n#0V%T\r\n`\r\nend\r\n"
+    head = f"Subject: old\r\nMIME-Version: 1.0\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n"
+    user.append((head + text).encode())
+
+    # When it is fetched
+    with selected(dovecot.host, dovecot.port, user.name, dovecot.password) as session:
+        fetched = fetch(session, [1], none_known)
+
+    # Then it is text, as it came, and nothing is wrong with it
+    (message,) = fetched.incoming
+    assert message.body is not None
+    assert message.body.text == text
+    assert (message.attachments, message.problem, fetched.set_aside) == ((), None, ())
+
+
 def test_messages_with_their_text_in_the_same_place_are_one_command() -> None:
     # Given ten messages of three shapes
     mail = Mail()

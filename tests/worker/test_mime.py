@@ -265,6 +265,22 @@ def test_a_broken_message_is_read_as_well_as_can_be(raw: bytes) -> None:
     assert all(attachment.size >= 0 for attachment in attachments)
 
 
+def test_of_a_message_with_parts_without_end_the_first_are_read() -> None:
+    # Given a message with many more parts than anybody sends
+    head = b"Content-Type: multipart/mixed; boundary=B\r\n\r\n--B\r\n\r\nthe text\r\n"
+    raw = head + b"".join(b"--B\r\nContent-Type: a/b\r\n\r\n%d\r\n" % n for n in range(60_000))
+
+    # When it is read
+    body, attachments, problem = mime.whole(raw)
+
+    # Then the first parts are there, each is found again, and it says that there were more
+    assert body.text == "the text"
+    assert 10_000 < len(attachments) < 30_000
+    assert mime.attachment(raw, len(attachments)) == b"%d" % (len(attachments) - 1)
+    assert mime.attachment(raw, len(attachments) + 1) is None
+    assert problem == "There are too many parts; the first ones were read."
+
+
 def test_a_message_in_a_thousand_layers_is_read_in_time() -> None:
     # Given multiparts in multiparts
     raw = b"".join(

@@ -135,7 +135,7 @@ async def _content(store: Pool, queue: Queue, wanted: Wanted) -> Content:
     """
     found = await sync_to_thread(_ask, store, wanted)
     if found is None:
-        # Where Redis does not answer the wait ends with words, and who asks again is told on.
+        # Where Redis does not answer, the sweep finds the request.
         queue.fetch(wanted.account_id)
         found = await _arrival(store, wanted)
     match found:

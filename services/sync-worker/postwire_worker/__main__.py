@@ -14,9 +14,9 @@ from dramatiq import Worker
 
 from postwire import log, ops
 from postwire.errors import QueueUnavailable, SettingsError, StoreUnavailable
-from postwire.jobs import enqueue
+from postwire.jobs import enqueue, enqueue_fetch
 from postwire.settings import WorkerSettings, load
-from postwire.store import jobs, pool
+from postwire.store import contents, jobs, pool
 from postwire.store.pool import transaction
 from postwire_worker.actors import declare
 from postwire_worker.client import cut_overdue
@@ -27,7 +27,7 @@ from postwire_worker.runtime import Runtime, make_runtime
 _WORKER_TIMEOUT = 100
 #: Milliseconds that running jobs have to come to their end.
 _SHUTDOWN = 4_000
-#: Seconds between two signs of life for the jobs that this process holds.
+#: Seconds between two signs of life for what this process holds.
 _HEARTBEAT = 5.0
 
 
@@ -89,7 +89,7 @@ def _hold(runtime: Runtime) -> None:
     try:
         runs = tuple(runtime.runs)
         with transaction(runtime.pool) as connection:
-            held = jobs.hold(connection, runs)
+            held = jobs.hold(connection, runs) | contents.hold(connection, runs)
         runtime.lost.update(set(runs) - held)
     except StoreUnavailable as error:
         structlog.get_logger().warning("no sign of life given", error=str(error))
@@ -99,11 +99,15 @@ def _let_go(runtime: Runtime) -> None:
     """What this process still held goes to another at once, not when the hold has run out."""
     try:
         with transaction(runtime.pool) as connection:
-            held = [jobs.let_go(connection, holder) for holder in tuple(runtime.runs)]
+            runs = tuple(runtime.runs)
+            held = [jobs.let_go(connection, holder) for holder in runs]
+            fetched = [contents.let_go(connection, holder) for holder in runs]
         for job in chain.from_iterable(held):
             enqueue(runtime.broker, job.id, job.queue)
+        for account_id in chain.from_iterable(fetched):
+            enqueue_fetch(runtime.broker, account_id)
     except (StoreUnavailable, QueueUnavailable) as error:
-        structlog.get_logger().warning("jobs left to the sweep", error=str(error))
+        structlog.get_logger().warning("what was held is left to the sweep", error=str(error))
 
 
 if __name__ == "__main__":

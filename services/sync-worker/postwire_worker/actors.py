@@ -76,7 +76,7 @@ def declare(runtime: Runtime, attachment_limit: int) -> None:
         try:
             attachments.run(runtime, AccountId(account_id), attachment_limit)
         except StoreUnavailable as error:
-            # The request's row stays; whoever still waits asks again.
+            # No news either: the request's row stays, and is queued again.
             log.warning("attachments were not fetched", account=account_id, error=str(error))
 
 

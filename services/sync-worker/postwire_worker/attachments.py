@@ -62,10 +62,15 @@ def run(runtime: Runtime, account_id: AccountId, limit: int) -> None:
     """Fetch what is asked of the account, attachments of at most `limit` bytes."""
     # Not the process: two runs in one must not take each other's requests for their own.
     runtime = replace(runtime, holder=f"{runtime.holder}:{uuid.uuid4().hex[:8]}")
-    if request := _claim(runtime, account_id):
-        with structlog.contextvars.bound_contextvars(account=account_id):
-            _run(runtime, request, limit)
-        _queue_again(runtime, account_id)
+    runtime.runs.add(runtime.holder)
+    try:
+        if request := _claim(runtime, account_id):
+            with structlog.contextvars.bound_contextvars(account=account_id):
+                _run(runtime, request, limit)
+            _queue_again(runtime, account_id)
+    finally:
+        runtime.runs.discard(runtime.holder)
+        runtime.lost.discard(runtime.holder)
 
 
 def _run(runtime: Runtime, request: Request, limit: int) -> None:
@@ -78,7 +83,7 @@ def _run(runtime: Runtime, request: Request, limit: int) -> None:
                 request = following
                 _settle(runtime, session, request, limit)
                 following = None
-                if time.monotonic() < until:
+                if time.monotonic() < until and not runtime.stopping.is_set():
                     following = _claim(runtime, request.account_id)
     except (StoreUnavailable, NotFound):
         # Nothing can be written, or there is nothing to write about any more.

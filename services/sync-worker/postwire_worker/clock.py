@@ -1,4 +1,4 @@
-"""What happens by the clock: due accounts are asked for, stranded jobs are queued again.
+"""What happens by the clock: due accounts are asked for, what is stranded is queued again.
 
 Any number of watchers may do so at once; rows that one has locked are passed over by the others.
 """
@@ -11,10 +11,23 @@ import structlog
 
 from postwire import events
 from postwire.errors import NotFound, QueueUnavailable
-from postwire.jobs import MANUAL_QUEUE, QUEUE, QUEUES, count_queued, enqueue_all
-from postwire.metrics import JOBS_SWEPT, QUEUE_DEPTH, QUEUE_OLDEST
+from postwire.jobs import (
+    MANUAL_QUEUE,
+    QUEUE,
+    QUEUES,
+    count_queued,
+    enqueue_all,
+    enqueue_fetch,
+)
+from postwire.metrics import (
+    ATTACHMENT_FETCHES,
+    ATTACHMENTS_SWEPT,
+    JOBS_SWEPT,
+    QUEUE_DEPTH,
+    QUEUE_OLDEST,
+)
 from postwire.model import AccountId, JobId, Reason
-from postwire.store import accounts, jobs
+from postwire.store import accounts, contents, jobs
 from postwire.store.jobs import Stranded
 from postwire.store.pool import transaction
 from postwire_worker.runtime import Runtime
@@ -97,6 +110,22 @@ def _tell_failed(runtime: Runtime, job: Stranded) -> None:
     except NotFound:
         return
     events.publish(runtime.redis, events.of_failure(account, "Each worker that ran it died."))
+
+
+def sweep_attachments(runtime: Runtime) -> None:
+    """Queue requests for attachments again, unless worker after worker died with one."""
+    with transaction(runtime.pool) as connection:
+        given_up = contents.give_up(connection, _LIMIT)
+        stranded = contents.sweep(connection, _LIMIT)
+    ATTACHMENT_FETCHES.labels(outcome="given_up").inc(given_up)
+    ATTACHMENTS_SWEPT.inc(len(stranded))
+    if stranded or given_up:
+        log.info("stranded attachments", queued=len(stranded), given_up=given_up)
+    try:
+        for account_id in set(stranded):
+            enqueue_fetch(runtime.broker, account_id)
+    except QueueUnavailable as error:
+        log.warning("attachments left to the next sweep", error=str(error))
 
 
 def measure(runtime: Runtime) -> None:

@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterable, Sequence
 from email.message import Message as StdlibMessage
 from email.utils import getaddresses
+from itertools import islice
 
 import fast_mail_parser as fmp
 from selectolax.lexbor import LexborHTMLParser
@@ -39,6 +40,10 @@ _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]")
 #: Bytes of a damaged message that the standard library is given: it takes minutes for a large one
 #: with hundreds of layers.
 _DAMAGED = 1024 * 1024
+#: Lines of a whole message that may delimit a part (RFC 2046 §5.1.1). Each part costs a kilobyte of
+#: memory; what lies beyond is left out.
+_DELIMITERS = 20_000
+_DELIMITER = re.compile(rb"\n--")
 _SPACE = re.compile(r"[\s\u200b-\u200d\u034f\ufeff\u00ad]+")
 
 
@@ -89,9 +94,12 @@ def _base64(content: bytes) -> bytes:
 
 def whole(raw: bytes) -> tuple[Body, tuple[Attachment, ...], str | None]:
     """Body and attachments of a whole message, and what could not be read in words."""
-    text, html, problem = _texts(raw)
+    few = _few(raw)
+    text, html, problem = _texts(few)
+    if few is not raw:
+        problem = problem or "There are too many parts; the first ones were read."
     try:
-        parts = fmp.parse_email(raw, mode="metadata").attachments
+        parts = fmp.parse_email(few, mode="metadata").attachments
     except fmp.ParseError:
         return body(text, html), (), problem or "The attachments cannot be listed."
     # Where the server's structure cannot be trusted, neither can its sections: such an
@@ -113,10 +121,16 @@ def whole(raw: bytes) -> tuple[Body, tuple[Attachment, ...], str | None]:
 def attachment(raw: bytes, number: int) -> bytes | None:
     """The bytes of the `number`-th attachment of a whole message, as `whole` counts them."""
     try:
-        parts = fmp.parse_email(raw, mode="lazy").attachments
+        parts = fmp.parse_email(_few(raw), mode="lazy").attachments
         return bytes(parts[number - 1].content) if 0 < number <= len(parts) else None
     except fmp.ParseError:
         return None
+
+
+def _few(raw: bytes) -> bytes:
+    """The message up to where it has too many parts."""
+    beyond = next(islice(_DELIMITER.finditer(raw), _DELIMITERS, None), None)
+    return raw[: beyond.start()].removesuffix(b"\r") if beyond else raw
 
 
 def body(text: str | None, html: str | None, flow: Flow = "") -> Body:

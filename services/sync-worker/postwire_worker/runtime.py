@@ -26,7 +26,7 @@ from postwire_worker.imap import make_ssl_context
 class Runtime:
     """Pool, broker and keys; `holder` names this process in rows it holds.
 
-    `runs` are the names under which its runs hold their jobs, each for itself: what has ended in
+    `runs` are the names under which its runs hold what they do, each for itself: what has ended in
     whatever way is held no longer, and is swept up. Those that `lost` their job, and all of them
     once it is `stopping`, end with their batch.
     """

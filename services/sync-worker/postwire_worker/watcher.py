@@ -19,7 +19,7 @@ from postwire.model import Account, AccountId
 from postwire.settings import WatcherSettings, load
 from postwire.store import leases
 from postwire.store.pool import check, transaction
-from postwire_worker import backlog, clock
+from postwire_worker import backlog, clock, removal
 from postwire_worker.client import cut_overdue
 from postwire_worker.ending import leave, on_signal
 from postwire_worker.loop import Loop
@@ -56,9 +56,11 @@ class Watcher:
             (_ROUND, self._round),
             (1.0, lambda: clock.ask_due(self._runtime)),
             (5.0, lambda: clock.sweep(self._runtime)),
+            (5.0, lambda: clock.sweep_attachments(self._runtime)),
             (5.0, lambda: clock.measure(self._runtime)),
             (5.0, cut_overdue),
             (5.0, lambda: backlog.work_off(self._runtime)),
+            (5.0, lambda: removal.remove(self._runtime)),
         ):
             self.loop.repeat(self._desk.clerks, every, work)
         self.loop.run()

@@ -1,7 +1,8 @@
 """The bytes of attachments: asked for, fetched once, kept once an account, read in chunks.
 
 Who asks writes a request; a worker claims it, writes chunk after chunk, and ends it by giving the
-content its hash. Attachments with the same bytes share one content.
+content its hash. Attachments with the same bytes share one content. A request that nobody does is
+found by the sweep, as a job is.
 """
 
 from __future__ import annotations
@@ -16,17 +17,19 @@ from psycopg.rows import TupleRow
 from postwire.errors import NotFound, NotReady
 from postwire.model import AccountId, AccountState, MessageId
 from postwire.store import rows
+from postwire.store.jobs import ATTEMPTS, HOLD, STRANDED
 
 #: Bytes of each chunk but the last.
 CHUNK = 512 * 1024
-#: Seconds after which a worker that wrote no further chunk is taken for dead.
-HOLD = 45
 #: Seconds in which a failure is answered again, and not tried again: nobody logs in at each click.
 FRESH = 5
 #: Open requests of one account; more would keep the workers from everyone else.
 OPEN = 20
-#: Seconds after which content without a hash was left behind by a worker that died.
-_LEFT_BEHIND = 3600
+#: What whoever waits is told when worker after worker has died.
+_GIVEN_UP = (
+    f"{ATTEMPTS} times something ended the fetching of this attachment before it was done; "
+    "it is not tried again for an hour."
+)
 
 #: `gone`: the message is not on the server any more; `too_large`: beyond the limit; `refused`:
 #: somebody has to do something first; `transient`: trying again may help.
@@ -118,7 +121,7 @@ def get_wanted(
 
 
 def ask(connection: Connection[TupleRow], wanted: Wanted) -> None:
-    """Have it fetched, unless it is being fetched, or failed a moment ago.
+    """Have it fetched, unless it is being fetched, failed a moment ago, or was given up.
 
     Raises:
         NotReady: too many attachments of the account are being fetched.
@@ -128,12 +131,10 @@ def ask(connection: Connection[TupleRow], wanted: Wanted) -> None:
         """
         INSERT INTO attachment_request AS request (account_id, message_id, n) VALUES (%s, %s, %s)
         ON CONFLICT (account_id, message_id, n) DO UPDATE
-           SET state = 'waiting', failure = NULL, error = NULL, failed_at = NULL,
-               holder = NULL, held_until = NULL, asked_at = now()
-         WHERE request.failed_at < now() - make_interval(secs => %s)
-            OR request.held_until < now()
+           SET state = 'waiting', failure = NULL, error = NULL, failed_at = NULL, asked_at = now()
+         WHERE request.failed_at < now() - make_interval(secs => %s) AND request.attempts < %s
         """,
-        [wanted.account_id, wanted.message_id, wanted.n, FRESH],
+        [wanted.account_id, wanted.message_id, wanted.n, FRESH, ATTEMPTS],
     )
 
 
@@ -221,12 +222,12 @@ def find_small(
 
 
 def claim(connection: Connection[TupleRow], account_id: AccountId, holder: str) -> Request | None:
-    """The account's oldest request that nobody has, now `holder`'s; None where there is none."""
+    """The account's oldest request that waits, now `holder`'s; None where there is none."""
     cursor = connection.cursor(row_factory=rows.of(Request))
     return cursor.execute(
         """
         UPDATE attachment_request AS request
-           SET state = 'active', holder = %(holder)s,
+           SET state = 'active', attempts = request.attempts + 1, holder = %(holder)s,
                held_until = now() + make_interval(secs => %(hold)s)
           FROM attachment
           JOIN message ON message.account_id = attachment.account_id
@@ -234,8 +235,7 @@ def claim(connection: Connection[TupleRow], account_id: AccountId, holder: str) 
          WHERE (request.account_id, request.message_id, request.n) IN (
                 SELECT account_id, message_id, n
                   FROM attachment_request
-                 WHERE account_id = %(account_id)s
-                   AND (state = 'waiting' OR state = 'active' AND held_until < now())
+                 WHERE account_id = %(account_id)s AND state = 'waiting'
                  ORDER BY asked_at
                  LIMIT 1
                    FOR UPDATE SKIP LOCKED)
@@ -248,13 +248,87 @@ def claim(connection: Connection[TupleRow], account_id: AccountId, holder: str) 
     ).fetchone()
 
 
+def hold(connection: Connection[TupleRow], holders: Sequence[str]) -> set[str]:
+    """`holders` live: what they have stays their own for another `HOLD` seconds.
+
+    Returns:
+        those that have a request.
+    """
+    held = connection.execute(
+        """
+        UPDATE attachment_request SET held_until = now() + make_interval(secs => %s)
+         WHERE holder = ANY(%s)
+        RETURNING holder
+        """,
+        [HOLD, list(holders)],
+    )
+    return {holder for (holder,) in held}
+
+
+def let_go(connection: Connection[TupleRow], holder: str) -> list[AccountId]:
+    """What `holder` fetches waits again, for it is about to end; whose attachments these are."""
+    freed = connection.execute(
+        """
+        UPDATE attachment_request
+           SET state = 'waiting', attempts = attempts - 1, holder = NULL, held_until = NULL
+         WHERE holder = %s
+        RETURNING account_id
+        """,
+        [holder],
+    )
+    return [AccountId(id_) for (id_,) in freed]
+
+
+def give_up(connection: Connection[TupleRow], limit: int) -> int:
+    """Fail requests whose last attempt died; how many there were."""
+    failed = connection.execute(
+        """
+        UPDATE attachment_request
+           SET state = 'failed', failure = 'transient', error = %s, failed_at = now(),
+               holder = NULL, held_until = NULL
+         WHERE (account_id, message_id, n) IN (
+               SELECT account_id, message_id, n
+                 FROM attachment_request
+                WHERE held_until < now() AND attempts >= %s
+                LIMIT %s
+                  FOR UPDATE SKIP LOCKED)
+        """,
+        [_GIVEN_UP, ATTEMPTS, limit],
+    )
+    return failed.rowcount
+
+
+def sweep(connection: Connection[TupleRow], limit: int) -> list[AccountId]:
+    """Whose requests were lost on the way, or with their worker: one account for each of them.
+
+    Each waits now, and is left in peace for a while.
+    """
+    swept = connection.execute(
+        """
+        UPDATE attachment_request
+           SET state = 'waiting', swept_at = now(), holder = NULL, held_until = NULL
+         WHERE (account_id, message_id, n) IN (
+               SELECT account_id, message_id, n
+                 FROM attachment_request
+                WHERE state = 'waiting'
+                      AND greatest(asked_at, swept_at) < now() - make_interval(secs => %s)
+                   OR held_until < now() AND attempts < %s
+                ORDER BY asked_at
+                LIMIT %s
+                  FOR UPDATE SKIP LOCKED)
+        RETURNING account_id
+        """,
+        [STRANDED, ATTEMPTS, limit],
+    )
+    return [AccountId(id_) for (id_,) in swept]
+
+
 def is_waited_for(connection: Connection[TupleRow], account_id: AccountId) -> bool:
-    """Whether the account has a request that nobody has."""
+    """Whether the account has a request that waits."""
     row = connection.execute(
         """
         SELECT EXISTS (SELECT FROM attachment_request
-                        WHERE account_id = %s
-                          AND (state = 'waiting' OR state = 'active' AND held_until < now()))
+                        WHERE account_id = %s AND state = 'waiting')
         """,
         [account_id],
     ).fetchone()
@@ -278,15 +352,7 @@ def places(connection: Connection[TupleRow], request: Request) -> list[Place]:
 
 
 def begin(connection: Connection[TupleRow], account_id: AccountId) -> int:
-    """The id of a content that chunks are added to; what died before it was complete is removed."""
-    connection.execute(
-        """
-        DELETE FROM content
-         WHERE account_id = %s AND hash IS NULL
-           AND begun_at < now() - make_interval(secs => %s)
-        """,
-        [account_id, _LEFT_BEHIND],
-    )
+    """The id of a content that chunks are added to."""
     row = connection.execute(
         "INSERT INTO content (account_id) VALUES (%s) RETURNING id", [account_id]
     ).fetchone()
@@ -364,7 +430,7 @@ def fail(
     connection.execute(
         """
         UPDATE attachment_request
-           SET state = 'failed', failure = %s, error = %s, failed_at = now(),
+           SET state = 'failed', failure = %s, error = %s, failed_at = now(), attempts = 0,
                holder = NULL, held_until = NULL
          WHERE account_id = %s AND message_id = %s AND n = %s AND holder = %s
         """,

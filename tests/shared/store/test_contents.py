@@ -12,6 +12,7 @@ from postwire.errors import NotFound, NotReady
 from postwire.model import Account, MessageId
 from postwire.store import contents
 from postwire.store.contents import CHUNK, Chunk, Failed, Wanted
+from postwire.store.jobs import ATTEMPTS, HOLD, STRANDED
 from postwire.store.pool import Pool, transaction
 from support import rows
 
@@ -48,19 +49,116 @@ def test_a_request_is_claimed_by_one_alone(store: Pool, account: Account) -> Non
         assert contents.claim(connection, account.id, "b") is None
 
 
+def later(connection: Connection[TupleRow], seconds: float) -> None:
+    """As if so many seconds had passed for all requests."""
+    connection.execute(
+        """
+        UPDATE attachment_request
+           SET asked_at = asked_at - past, swept_at = swept_at - past,
+               failed_at = failed_at - past, held_until = held_until - past
+          FROM (SELECT make_interval(secs => %s) AS past) AS _
+        """,
+        [seconds],
+    )
+
+
 def test_who_gives_no_sign_of_life_loses_the_request(store: Pool, account: Account) -> None:
     with transaction(store) as connection:
         contents.ask(connection, wanted(connection))
         request = contents.claim(connection, account.id, "dead")
         assert request is not None
         id_ = contents.begin(connection, account.id)
-        connection.execute("UPDATE attachment_request SET held_until = now() - interval '1 s'")
-        # When another takes it over
+        # While it gives signs of life, nobody takes it
+        later(connection, HOLD - 1)
+        assert contents.hold(connection, ["dead", "alive"]) == {"dead"}
+        later(connection, HOLD - 1)
+        assert contents.sweep(connection, 9) == []
+        assert contents.claim(connection, account.id, "alive") is None
+        # When it gives none any more, and the sweep comes by
+        later(connection, 2)
+        assert contents.sweep(connection, 9) == [account.id]
+        # Then another takes it over, and the first one can write no more
         assert contents.is_waited_for(connection, account.id)
         assert contents.claim(connection, account.id, "alive") == request
-        # Then the first one can write no more
         assert not contents.add_chunk(connection, request, "dead", Chunk(id_, 0, b"x"))
         assert not contents.is_waited_for(connection, account.id)
+
+
+def test_a_request_that_waits_for_too_long_is_swept_and_left_in_peace_for_a_while(
+    store: Pool, account: Account
+) -> None:
+    with transaction(store) as connection:
+        contents.ask(connection, wanted(connection))
+        later(connection, STRANDED - 1)
+        assert contents.sweep(connection, 9) == []
+        later(connection, 2)
+        assert contents.sweep(connection, 9) == [account.id]
+        assert contents.sweep(connection, 9) == []
+        # However often that happens, it was never begun, and is not given up
+        for _ in range(ATTEMPTS + 1):
+            later(connection, STRANDED + 1)
+            assert contents.give_up(connection, 9) == 0
+            assert contents.sweep(connection, 9) == [account.id]
+
+
+def test_several_that_sweep_at_once_take_each_request_once(store: Pool, account: Account) -> None:
+    with transaction(store) as connection:
+        contents.ask(connection, wanted(connection))
+        later(connection, STRANDED + 1)
+    with transaction(store) as first, transaction(store) as second:
+        assert contents.sweep(first, 9) == [account.id]
+        assert contents.sweep(second, 9) == []
+
+
+def die(connection: Connection[TupleRow], account: Account, times: int) -> None:
+    """Let so many workers die with the account's request."""
+    for _ in range(times):
+        contents.sweep(connection, 9)
+        assert contents.claim(connection, account.id, "dead") is not None
+        later(connection, HOLD + 1)
+
+
+def test_a_request_that_three_workers_died_with_fails_in_words(
+    store: Pool, account: Account
+) -> None:
+    with transaction(store) as connection:
+        one = wanted(connection)
+        contents.ask(connection, one)
+        # Given as many deaths as are put up with
+        die(connection, account, ATTEMPTS)
+        # When the sweep comes by
+        assert contents.sweep(connection, 9) == []
+        assert contents.give_up(connection, 9) == 1
+        # Then whoever waits is told, and asking again does not end a fourth one
+        failed = contents.find(connection, one)
+        assert isinstance(failed, Failed)
+        assert failed.failure == "transient"
+        assert "not tried again for an hour" in failed.error
+        later(connection, 60)
+        contents.ask(connection, one)
+        assert contents.find(connection, one) == failed
+        assert contents.claim(connection, account.id, "alive") is None
+
+
+def test_a_worker_that_lived_to_tell_begins_the_count_anew(store: Pool, account: Account) -> None:
+    with transaction(store) as connection:
+        one = wanted(connection)
+        contents.ask(connection, one)
+        # Given two deaths, an end that was foreseen, and a failure
+        die(connection, account, ATTEMPTS - 1)
+        contents.sweep(connection, 9)
+        assert contents.claim(connection, account.id, "ending") is not None
+        assert contents.let_go(connection, "ending") == [account.id]
+        assert contents.give_up(connection, 9) == 0
+        request = contents.claim(connection, account.id, "alive")
+        assert request is not None
+        contents.fail(connection, request, "alive", "transient", "The server is busy.")
+        # When it is asked for again
+        later(connection, contents.FRESH + 1)
+        contents.ask(connection, one)
+        # Then two more may die
+        die(connection, account, ATTEMPTS - 1)
+        assert contents.give_up(connection, 9) == 0
 
 
 def test_a_failure_is_answered_for_a_while_and_then_tried_again(
@@ -99,14 +197,6 @@ def test_the_same_bytes_are_kept_once(store: Pool, account: Account) -> None:
         with pytest.raises(NotFound):
             contents.read_chunk(connection, first, 4)
     assert account.id == first.account_id
-
-
-def test_what_a_dead_worker_began_is_removed_by_a_later_one(store: Pool, account: Account) -> None:
-    with transaction(store) as connection:
-        contents.begin(connection, account.id)
-        connection.execute("UPDATE content SET begun_at = now() - interval '2 h'")
-        contents.begin(connection, account.id)
-        assert connection.execute("SELECT count(*) FROM content").fetchone() == (1,)
 
 
 def test_chunks_are_not_compressed_again(store: Pool) -> None:
