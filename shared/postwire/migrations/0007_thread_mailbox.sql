@@ -7,13 +7,12 @@
 LOCK TABLE mailbox, account IN SHARE ROW EXCLUSIVE MODE;
 
 CREATE TABLE thread_mailbox (
-    account_id uuid NOT NULL REFERENCES account ON DELETE CASCADE,
+    account_id uuid NOT NULL,
     thread_id  bigint NOT NULL,
     mailbox_id bigint NOT NULL,
     placements bigint NOT NULL,                    -- in the mailbox, of messages of the thread
     newest_at  timestamptz,                        -- internaldate of the thread's newest message,
-    newest_id  bigint,                             -- and its id; NULL: all are expunged
-    PRIMARY KEY (account_id, thread_id, mailbox_id)
+    newest_id  bigint                              -- and its id; NULL: all are expunged
 ) PARTITION BY HASH (account_id);
 
 DO $$
@@ -142,5 +141,9 @@ SELECT lies.account_id, lies.thread_id, lies.mailbox_id, lies.placements, newest
               WHERE expunged_at IS NULL
               ORDER BY account_id, thread_id, internaldate DESC, id DESC) AS newest
          USING (account_id, thread_id);
+-- After the rows are there: to look up each key while they come takes as long again.
+ALTER TABLE thread_mailbox
+    ADD PRIMARY KEY (account_id, thread_id, mailbox_id),
+    ADD FOREIGN KEY (account_id) REFERENCES account ON DELETE CASCADE;
 CREATE INDEX thread_mailbox_newest
     ON thread_mailbox (account_id, mailbox_id, newest_at DESC, newest_id DESC);
