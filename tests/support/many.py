@@ -35,7 +35,7 @@ _MAILBOXES: LiteralString = """
     INSERT INTO mailbox (account_id, name) VALUES (%(account)s, 'INBOX'), (%(account)s, 'Old'),
                                                   (%(account)s, 'Rare')
 """
-#: Half of it in INBOX; the oldest tenth in Old, and one message in two thousand in Rare.
+#: The oldest tenth in Old, one message in two thousand in Rare, all others in INBOX.
 _PLACEMENTS: LiteralString = r"""
     INSERT INTO placement (account_id, mailbox_id, uidvalidity, uid, message_id, flags)
     SELECT message.account_id, mailbox.id, 1, message.id, message.id,
@@ -46,6 +46,24 @@ _PLACEMENTS: LiteralString = r"""
                 WHEN internaldate < '2024-01-01'::timestamptz + %(many)s * interval '6 seconds'
                 THEN 'Old' ELSE 'INBOX' END
      WHERE message.account_id = %(account)s
+"""
+#: What the triggers would have written.
+_THREAD_MAILBOXES: LiteralString = """
+    INSERT INTO thread_mailbox (account_id, thread_id, mailbox_id, placements, newest_at, newest_id)
+    SELECT account_id, thread_id, mailbox_id, count(*), max(newest_at), max(newest_id)
+      FROM (SELECT message.account_id, message.thread_id, message.id,
+                   max(internaldate) OVER thread AS newest_at, max(id) OVER thread AS newest_id
+              FROM message
+             WHERE message.account_id = %(account)s
+            WINDOW thread AS (PARTITION BY thread_id)) AS message
+      JOIN placement USING (account_id)
+     WHERE placement.message_id = message.id
+     GROUP BY account_id, thread_id, mailbox_id
+"""
+#: Each message's own id, as if it were hashed.
+_REFERENCES: LiteralString = """
+    INSERT INTO thread_reference (account_id, message_id_hash, thread_id)
+    SELECT account_id, substr(digest, 1, 16), thread_id FROM message WHERE account_id = %(account)s
 """
 _REVISION: LiteralString = "UPDATE account SET revision = %(many)s / 50 + 1 WHERE id = %(account)s"
 
@@ -58,7 +76,8 @@ def fill(url: str, account_id: AccountId, many: int) -> None:
         # The rows fit together; to have each foreign key looked up takes most of the time.
         connection.execute("SET LOCAL session_replication_role = replica")
         what: Params = {"account": account_id, "many": many, "first": first - 9_000_000}
-        for statement in (_MESSAGES, _THREADS, _MAILBOXES, _PLACEMENTS, _REVISION):
+        for statement in (_MESSAGES, _THREADS, _MAILBOXES, _PLACEMENTS, _THREAD_MAILBOXES,
+                          _REFERENCES, _REVISION):  # fmt: skip
             connection.execute(statement, what)
 
 

@@ -1,8 +1,9 @@
 """Conversations: a thread as its reader sees it, newest last message first.
 
 A page is found in two steps: which threads, each by its newest message, and then what is told of
-them. Nothing that changes with a flag or an expunged message is kept; see `thread_counts` in the
-migrations. Callers read in one `pool.snapshot`, so that both steps see the same.
+them. What is told is counted (`thread_counts` in the migrations); which of them lie in a mailbox,
+and in what order, triggers keep (`thread_mailbox`). Callers read in one `pool.snapshot`, so that
+both steps see the same.
 """
 
 from __future__ import annotations
@@ -15,13 +16,8 @@ from psycopg import Connection
 from psycopg.rows import TupleRow, dict_row
 
 from postwire.errors import NotFound
-from postwire.model import AccountId, Conversation, MailboxId, Message, MessageId, ThreadId
+from postwire.model import AccountId, Conversation, Message, MessageId, ThreadId
 from postwire.store import messages, threads
-
-#: Messages among which a page of a mailbox is looked for; not found there, it costs going through
-#: all that lies in the mailbox. One that much of the mail lies in is found in the first way, one
-#: with little or old mail in the second.
-NEAR = 1_000
 
 #: Where a page goes on: time and id of the last message seen.
 Position: TypeAlias = tuple[datetime, MessageId]
@@ -44,14 +40,9 @@ def list_of_user(
     """
     if mailbox is None:
         found = _newest(connection, user_id, account_id, before, limit)
-        return _conversations(connection, found)
-    found = [
-        newest
-        for box in _named(connection, user_id, account_id, mailbox)
-        for newest in _newest_of_mailbox(connection, *box, before, limit)
-    ]
-    found.sort(key=lambda newest: (newest[3], newest[2]), reverse=True)
-    return _conversations(connection, found[:limit])
+    else:
+        found = _newest_in(connection, user_id, account_id, before, limit, mailbox=mailbox)
+    return _conversations(connection, found)
 
 
 def find_thread(
@@ -169,96 +160,38 @@ def _newest(
     ).fetchall()
 
 
-def _named(
-    connection: Connection[TupleRow], user_id: str, account_id: AccountId | None, name: str
-) -> list[tuple[AccountId, MailboxId]]:
-    return connection.execute(
-        """
-        SELECT account.id, mailbox.id
-          FROM account
-          JOIN mailbox ON mailbox.account_id = account.id AND mailbox.name = %(name)s
-         WHERE account.user_id = %(user)s
-           AND (%(account)s::uuid IS NULL OR account.id = %(account)s)
-        """,
-        {"user": user_id, "account": account_id, "name": name},
-    ).fetchall()
-
-
-def _newest_of_mailbox(
+def _newest_in(
     connection: Connection[TupleRow],
-    account_id: AccountId,
-    mailbox_id: MailboxId,
+    user_id: str,
+    account_id: AccountId | None,
     before: Position | None,
     limit: int,
+    *,
+    mailbox: str,
 ) -> list[_Newest]:
+    """As `_newest`, but threads of which nothing lies in a mailbox of that name."""
     internaldate, id_ = before or (None, None)
-    what = {"account": account_id, "mailbox": mailbox_id, "at": internaldate, "id": id_,
-            "limit": limit, "near": NEAR}  # fmt: skip
-    found = _newest_near(connection, what)
-    return found if len(found) == limit else _newest_in(connection, what)
-
-
-def _newest_near(connection: Connection[TupleRow], what: dict[str, object]) -> list[_Newest]:
-    """As `_newest`, but threads of which nothing lies in the mailbox; no further than `NEAR`."""
     return connection.execute(
         """
-        SELECT account_id, thread_id, id, internaldate
-          FROM (SELECT account_id, thread_id, id, internaldate
-                  FROM message
-                 WHERE account_id = %(account)s AND expunged_at IS NULL
-                   AND (internaldate, id) < (coalesce(%(at)s::timestamptz, 'infinity'),
-                                             coalesce(%(id)s::bigint, 0))
-                 ORDER BY internaldate DESC, id DESC
-                 LIMIT %(near)s) AS message
-         WHERE id = (SELECT last.id FROM message AS last
-                      WHERE last.account_id = %(account)s
-                        AND last.thread_id = message.thread_id AND last.expunged_at IS NULL
-                      ORDER BY last.internaldate DESC, last.id DESC
-                      LIMIT 1)
-           AND (SELECT true
-                  FROM message AS one
-                  JOIN placement ON placement.account_id = %(account)s
-                                AND placement.message_id = one.id
-                 WHERE one.account_id = %(account)s
-                   AND one.thread_id = message.thread_id AND one.expunged_at IS NULL
-                   AND placement.mailbox_id = %(mailbox)s
-                 LIMIT 1)
-         ORDER BY internaldate DESC, id DESC
-         LIMIT %(limit)s
-        """,
-        what,
-    ).fetchall()
-
-
-def _newest_in(connection: Connection[TupleRow], what: dict[str, object]) -> list[_Newest]:
-    """From what lies in the mailbox to its threads."""
-    return connection.execute(
-        """
-        WITH here AS MATERIALIZED (
-            SELECT DISTINCT message.thread_id
-              FROM placement
-              CROSS JOIN LATERAL (
-                    SELECT thread_id FROM message
-                     WHERE account_id = %(account)s AND id = placement.message_id
-                       AND expunged_at IS NULL
-                     LIMIT 1) AS message
-             WHERE placement.account_id = %(account)s AND placement.mailbox_id = %(mailbox)s)
-        SELECT newest.account_id, newest.thread_id, newest.id, newest.internaldate
-          FROM here
+        SELECT newest.account_id, newest.thread_id, newest.newest_id, newest.newest_at
+          FROM account
+          JOIN mailbox ON mailbox.account_id = account.id AND mailbox.name = %(name)s
           CROSS JOIN LATERAL (
-                SELECT account_id, thread_id, id, internaldate
-                  FROM message
-                 WHERE account_id = %(account)s AND thread_id = here.thread_id
-                   AND expunged_at IS NULL
-                 ORDER BY internaldate DESC, id DESC
-                 LIMIT 1) AS newest
-         WHERE (internaldate, id) < (coalesce(%(at)s::timestamptz, 'infinity'),
-                                     coalesce(%(id)s::bigint, 0))
-         ORDER BY internaldate DESC, id DESC
+                SELECT thread_mailbox.account_id, thread_id, newest_id, newest_at
+                  FROM thread_mailbox
+                 WHERE thread_mailbox.account_id = account.id AND mailbox_id = mailbox.id
+                   AND (newest_at, newest_id) < (coalesce(%(at)s::timestamptz, 'infinity'),
+                                                 coalesce(%(id)s::bigint, 0))
+                 ORDER BY newest_at DESC, newest_id DESC
+                 LIMIT %(limit)s) AS newest
+         WHERE account.user_id = %(user)s
+           AND (%(account)s::uuid IS NULL OR account.id = %(account)s)
+         ORDER BY newest.newest_at DESC, newest.newest_id DESC
          LIMIT %(limit)s
         """,
-        what,
-    ).fetchall()
+        {"user": user_id, "account": account_id, "name": mailbox,
+         "at": internaldate, "id": id_, "limit": limit},
+    ).fetchall()  # fmt: skip
 
 
 def _conversations(

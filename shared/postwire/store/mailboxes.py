@@ -96,6 +96,8 @@ def start(
     ).fetchone()  # fmt: skip
     if row is None:
         raise CursorMoved
+    # Locks are taken in one order: the mailbox, the account, then what triggers keep of placements.
+    connection.execute("SELECT FROM account WHERE id = %s FOR NO KEY UPDATE", [mailbox.account_id])
     connection.execute(
         "DELETE FROM placement WHERE account_id = %s AND mailbox_id = %s",
         [mailbox.account_id, mailbox.id],

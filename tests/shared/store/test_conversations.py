@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -9,8 +10,8 @@ import psycopg
 import pytest
 
 from postwire.errors import NotFound
-from postwire.model import Account, Conversation, Incoming, MessageId, ThreadId
-from postwire.store import conversations
+from postwire.model import Account, Conversation, Incoming, Mailbox, MessageId, ThreadId
+from postwire.store import accounts, conversations, mailboxes, placements, threads
 from postwire.store.conversations import Position
 from postwire.store.pool import Pool, make_pool, snapshot, transaction
 from support import many, rows
@@ -128,12 +129,8 @@ def test_the_last_message_decides_about_the_order_and_pages_meet(store: Pool) ->
     assert [one.subject for one in listed(store, account=second)] == ["Message 4", "Message 3"]
 
 
-@pytest.mark.parametrize("near", [1, conversations.NEAR])
-def test_a_mailbox_shows_conversations_of_which_something_lies_there(
-    store: Pool, near: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Given one conversation in two mailboxes and one in each alone; found near or far
-    monkeypatch.setattr(conversations, "NEAR", near)
+def test_a_mailbox_shows_conversations_of_which_something_lies_there(store: Pool) -> None:
+    # Given one conversation in two mailboxes and one in each alone
     account = rows.active(store)
     store_in(store, account, "INBOX", letter(1), letter(3, 1), letter(6))
     store_in(store, account, "Sent", letter(2, 1), letter(4), letter(5, 4))
@@ -152,11 +149,8 @@ def test_a_mailbox_shows_conversations_of_which_something_lies_there(
     assert [one.subject for one in listed(store, mailbox="Sent")] == ["Message 1"]
 
 
-def test_a_mailbox_of_that_name_in_two_accounts_is_listed_in_one_order(
-    store: Pool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_mailbox_of_that_name_in_two_accounts_is_listed_in_one_order(store: Pool) -> None:
     # Given two accounts with a mailbox of one name, in one of them under newer mail
-    monkeypatch.setattr(conversations, "NEAR", 2)
     first, second = (rows.active(store, "ann", f"{n}@example.com") for n in "ab")
     store_in(store, first, "Sent", letter(3), letter(5))
     store_in(store, first, "INBOX", letter(7), letter(8), letter(9))
@@ -170,6 +164,176 @@ def test_a_mailbox_of_that_name_in_two_accounts_is_listed_in_one_order(
             before = (page[-1].last_message_at, page[-1].newest)
         # Then nothing is passed over
         assert seen == ["Message 5", "Message 4", "Message 3", "Message 2"]
+
+
+def test_mail_that_arrives_between_two_pages_neither_hides_nor_repeats_another(store: Pool) -> None:
+    # Given five conversations of a mailbox, and the first two of them read
+    account = rows.active(store)
+    store_in(store, account, "INBOX", *(letter(n) for n in range(1, 6)))
+    page = listed(store, mailbox="INBOX", limit=2)
+    assert [one.subject for one in page] == ["Message 5", "Message 4"]
+    before = (page[-1].last_message_at, page[-1].newest)
+    # When something new comes, an answer to one that was read, and one to one that was not
+    store_in(store, account, "Sent", letter(7), letter(8, 4), letter(9, 2))
+    # Then the next page goes on below what was read; what moved up is on top of the first one
+    following = listed(store, mailbox="INBOX", before=before)
+    assert [one.subject for one in following] == ["Message 3", "Message 1"]
+    again = listed(store, mailbox="INBOX", limit=3)
+    assert [one.subject for one in again] == ["Message 2", "Message 4", "Message 5"]
+
+
+def test_conversations_that_became_one_are_listed_once_in_the_mailboxes_of_both(
+    store: Pool,
+) -> None:
+    # Given a conversation in each of two mailboxes
+    account = rows.active(store)
+    store_in(store, account, "INBOX", letter(1), letter(3))
+    store_in(store, account, "Lists", letter(2))
+    # When an answer in a third one makes them one
+    store_in(store, account, "Sent", letter(4, 1, 2))
+    # Then each of the three lists it, by its last message
+    expected = {"INBOX": ["Message 1", "Message 3"], "Lists": ["Message 1"], "Sent": ["Message 1"]}
+    for name, subjects in expected.items():
+        assert [one.subject for one in listed(store, mailbox=name)] == subjects
+
+
+NAMES = ("INBOX", "Sent", "Archive")
+#: What is told of a mailbox, worked out from messages and placements alone.
+TRUTH = """
+    SELECT thread_id, newest.id
+      FROM (SELECT DISTINCT mailbox_id, thread_id
+              FROM placement JOIN message ON message.id = placement.message_id
+             WHERE expunged_at IS NULL) AS lies
+      JOIN LATERAL (
+            SELECT id, internaldate FROM message
+             WHERE message.thread_id = lies.thread_id AND expunged_at IS NULL
+             ORDER BY internaldate DESC, id DESC LIMIT 1) AS newest ON true
+     WHERE mailbox_id = %s
+     ORDER BY newest.internaldate DESC, newest.id DESC
+"""
+
+
+class Changing:
+    """An account to which what servers do happens in any order."""
+
+    def __init__(self, store: Pool, account: Account, chance: random.Random) -> None:
+        """Three mailboxes, nothing in them."""
+        self.store = store
+        self.account = account
+        self.chance = chance
+        self.boxes = [rows.mailbox(store, account, name) for name in NAMES]
+        self.letters: list[Incoming] = []
+
+    def change(self) -> None:
+        """One of them happens."""
+        self.chance.choice(
+            [self.arrive, self.arrive, self.copy, self.expunge, self.expunge, self.begin_anew,
+             self.forget]
+        )()  # fmt: skip
+
+    def arrive(self) -> None:
+        """Up to four messages, which answer some that came, that come later, or none."""
+        first = len(self.letters) + 1
+        new = [
+            letter(
+                n, *(self.chance.randint(1, 60) for _ in range(self.chance.choice([0, 0, 1, 2])))
+            )
+            for n in range(first, first + self.chance.randint(1, 4))
+        ]
+        self.letters += new
+        self._store(new)
+
+    def copy(self) -> None:
+        """Messages that are known already, or were, turn up in a mailbox."""
+        self._store(self.chance.sample(self.letters, min(len(self.letters), 3)))
+
+    def expunge(self) -> None:
+        """Some messages leave a mailbox."""
+        box = self.chance.choice(self.boxes)
+        with transaction(self.store) as connection:
+            uids = placements.uids(connection, box, 0, 99)
+            gone = self.chance.sample(uids, self.chance.randint(0, len(uids)))
+            placements.expunge(connection, box, gone)
+
+    def begin_anew(self) -> None:
+        """A mailbox has a new UIDVALIDITY; what lies nowhere else is expunged."""
+        n = self.chance.randrange(len(self.boxes))
+        cursor = self.boxes[n].cursor
+        assert cursor is not None
+        after = replace(rows.START, uidvalidity=cursor.uidvalidity + 1)
+        with transaction(self.store) as connection:
+            mailboxes.start(connection, self.boxes[n], after)
+        self.boxes[n] = replace(self.boxes[n], cursor=after)
+        with transaction(self.store) as connection:
+            placements.expunge_homeless(connection, self.account.id)
+
+    def forget(self) -> None:
+        """As if a release without threads had stored it all; then they are given theirs."""
+        with transaction(self.store) as connection:
+            connection.execute("UPDATE message SET thread_id = NULL")
+            connection.execute("DELETE FROM thread_reference")
+            connection.execute("DELETE FROM thread")
+        with transaction(self.store) as connection:
+            threads.catch_up(connection, self.account.id)
+
+    def _store(self, letters: Sequence[Incoming]) -> None:
+        n = self.chance.randrange(len(self.boxes))
+        cursor = self.boxes[n].cursor
+        assert cursor is not None
+        numbered = [replace(one, uid=cursor.uidnext + i) for i, one in enumerate(letters)]
+        batch = rows.batch(self.boxes[n], *numbered, before=cursor)
+        rows.store_batch(self.store, batch)
+        self.boxes[n] = replace(self.boxes[n], cursor=batch.after)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_is_listed_of_a_mailbox_is_true_whatever_happened(store: Pool, seed: int) -> None:
+    # Given messages that come, go, come back, and link what is there
+    changing = Changing(store, rows.active(store), random.Random(seed))  # noqa: S311
+    for _ in range(30):
+        changing.change()
+        # Then each mailbox lists, page by page, what its placements say
+        for box in changing.boxes:
+            assert in_pages(store, box) == truth(store, box)
+    # And where nothing lies, nothing is kept
+    with transaction(store) as connection:
+        empty = "SELECT FROM thread_mailbox WHERE placements < 1 OR newest_id IS NULL"
+        assert connection.execute(empty).fetchall() == []
+
+
+def in_pages(store: Pool, box: Mailbox) -> list[tuple[int, int]]:
+    seen: list[tuple[int, int]] = []
+    before: Position | None = None
+    while page := listed(store, mailbox=box.name, before=before, limit=3):
+        seen += [(one.id, one.newest) for one in page]
+        before = (page[-1].last_message_at, page[-1].newest)
+    return seen
+
+
+def truth(store: Pool, box: Mailbox) -> list[tuple[int, int]]:
+    with snapshot(store) as connection:
+        return connection.execute(TRUTH, [box.id]).fetchall()
+
+
+def test_what_is_kept_of_mailboxes_goes_with_them_and_with_their_account(store: Pool) -> None:
+    # Given a conversation in two mailboxes, of which one is then empty
+    account = rows.active(store)
+    store_in(store, account, "INBOX", letter(1))
+    store_in(store, account, "Sent", letter(2, 1))
+    with transaction(store) as connection:
+        (sent,) = (one for one in mailboxes.list_all(connection, account.id) if one.name == "Sent")
+        placements.empty(connection, sent)
+    # Then one row is left, until the account goes
+    assert kept_rows(store) == 1
+    with transaction(store) as connection:
+        accounts.remove(connection, "ann", account.id)
+    assert kept_rows(store) == 0
+
+
+def kept_rows(store: Pool) -> int:
+    with snapshot(store) as connection:
+        (row,) = connection.execute("SELECT count(*) FROM thread_mailbox")
+        return int(row[0])
 
 
 def test_messages_of_a_conversation_come_oldest_first_in_pages(store: Pool) -> None:
