@@ -49,7 +49,7 @@ lint: web ## Format, lint, types and import contracts, without the tests
 
 .PHONY: test
 test: web test-tools ## Set up and run all tests, on real servers and in a real browser
-	$(BIN)/pytest $(PYTEST)
+	$(BIN)/pytest -n logical --maxprocesses 4 --dist worksteal $(PYTEST)
 
 # What is no wheel comes from apt where this may be done; else the tests that need it say so.
 .PHONY: test-tools

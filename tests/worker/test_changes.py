@@ -177,6 +177,28 @@ def test_a_message_moved_while_the_sync_runs_is_not_missed(
     assert stored(runtime, account)["one"].mailboxes == ("Archive",)
 
 
+def test_a_mailbox_renamed_while_the_sync_runs_is_not_left_alone_under_its_new_name(
+    runtime: Runtime, account: Account, mail: IMAPClient, owner: MailUser
+) -> None:
+    # Given new mail in two mailboxes, and a sync that has opened the first of them
+    pair = {"Archive": "Sent", "Sent": "Archive"}
+    for _ in range(2):
+        run(runtime, account)
+        for name in pair:
+            owner.append(letter(), mailbox=name)
+    with connect(account, runtime.password(account), runtime.ssl_context, "sync") as session:
+        going = sync(session, runtime.pool, replace(account, mailboxes=["*"]))
+        # When the other one is renamed, and so cannot be opened
+        mail.rename_folder(pair[next(going).batch.mailbox.name], "Renamed")
+        with suppress(TransientError):
+            list(going)
+    owner.append(letter("three"), mailbox="Renamed")
+    # Then the next sync finds it
+    run(runtime, account)
+    assert stored(runtime, account)["three"].mailboxes == ("Renamed",)
+    assert in_the_database(runtime, account.id) == on_the_server(owner)
+
+
 def test_a_copy_is_the_same_message_in_two_mailboxes(
     runtime: Runtime, account: Account, mail: IMAPClient
 ) -> None:

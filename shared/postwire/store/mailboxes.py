@@ -56,9 +56,13 @@ def keep(
 
 
 def rename(connection: Connection[TupleRow], mailbox: Mailbox, name: str) -> Mailbox:
-    """The same mailbox under its new name, which no other has."""
-    connection.execute("UPDATE mailbox SET name = %s WHERE id = %s", [name, mailbox.id])
-    return replace(mailbox, name=name)
+    """The same mailbox under its new name, which no other has; it is left alone no longer."""
+    # It may have been parked for nothing else: renamed between LIST and EXAMINE, it was not found.
+    connection.execute(
+        "UPDATE mailbox SET name = %s, parked_at = NULL, problem = NULL WHERE id = %s",
+        [name, mailbox.id],
+    )
+    return replace(mailbox, name=name, parked_at=None, problem=None)
 
 
 def start(
