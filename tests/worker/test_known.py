@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 
 import pytest
 from worker.conftest import Accounts
+from worker.test_aside import retry_now
+from worker.test_attachments import fetched
 from worker.test_changes import kinds, run, set_scope, stored, tombstones
 
 from postwire.model import Account
-from postwire.store import mailboxes
+from postwire.store import accounts, mailboxes
 from postwire.store.pool import transaction
+from postwire_worker import fetch as reading
+from postwire_worker import scope
+from postwire_worker import sync as policy
+from postwire_worker.imap import Session, connect
 from postwire_worker.runtime import Runtime
+from postwire_worker.sync import sync
 from support.fake_gmail import ALL, SENT, SPAM, STARRED, TRASH, FakeGmail, fake_gmail
 from support.mailbox import MailUser, letter
 
@@ -435,6 +443,7 @@ def test_an_id_that_was_given_twice_is_not_believed(
     assert lies(runtime, two)["in 3"] == {"Work"}
 
 
+@pytest.mark.parametrize("plain", ["objectid"], indirect=True)
 def test_ids_that_are_announced_and_refused_are_done_without(
     runtime: Runtime, two: Account, plain: FakeGmail
 ) -> None:
@@ -446,3 +455,140 @@ def test_ids_that_are_announced_and_refused_are_done_without(
     # Then its mail is there, and one command was in vain
     assert lies(runtime, two) == {"one": {"INBOX", "Work"}}
     assert len(plain.fetched(ITEMS[plain.dialect][0])) == 1
+
+
+def test_an_attachment_is_fetched_where_the_message_can_be_opened(
+    runtime: Runtime, account: Account, gmail: FakeGmail
+) -> None:
+    # Given a message with an attachment, in INBOX and under a label
+    gmail.add(letter("report", attachment=b"bytes" * 99), "INBOX", "Work")
+    run(runtime, account)
+    gmail.imap.lines.clear()
+    # When the attachment is asked for
+    content = fetched(runtime, stored(runtime, account)["report"])
+    # Then it came by way of All Mail
+    assert content == b"bytes" * 99
+    assert gmail.opened() == {ALL}
+
+
+def test_what_was_set_aside_is_tried_again_in_all_mail_and_gets_its_labels(
+    runtime: Runtime, account: Account, gmail: FakeGmail, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a message under a label that could not be read
+    gmail.add(letter("one"), "INBOX", "Work")
+    with monkeypatch.context() as broken:
+        broken.setattr(reading.mime, "headers", lambda _: 1 // 0)
+        run(runtime, account)
+    assert stored(runtime, account) == {}
+    # When it is tried again
+    retry_now(runtime, account)
+    run(runtime, account)
+    # Then it lies where it should, and no label was opened
+    assert lies(runtime, account) == {"one": {ALL, "INBOX", "Work"}}
+    assert gmail.opened() == OPENED
+
+
+def test_a_run_that_is_broken_off_while_mailboxes_become_labels_is_carried_on(
+    runtime: Runtime, account: Account, gmail: FakeGmail, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given mailboxes that are opened, and batches of one
+    monkeypatch.setattr(policy, "BATCH", 1)
+    set_scope(runtime, account, "INBOX", "Work")
+    for n in range(3):
+        gmail.add(letter(f"no. {n}"), "INBOX", "Work")
+    run(runtime, account)
+    before = {name: one.id for name, one in stored(runtime, account).items()}
+    read(gmail)
+    # When they become labels, and each run ends after its first commit
+    set_scope(runtime, account, "*")
+    steps = 0
+    while one_step(runtime, account):
+        steps += 1
+        # Then no message is ever told to be gone
+        assert tombstones(runtime, account) == set()
+    # And in the end all is there, and nothing was read again
+    assert steps == 4
+    assert {name: one.id for name, one in stored(runtime, account).items()} == before
+    assert set(map(frozenset, lies(runtime, account).values())) == {
+        frozenset({ALL, "INBOX", "Work"})
+    }
+    assert read(gmail) == []
+
+
+def one_step(runtime: Runtime, account: Account) -> bool:
+    """Sync until the first commit; whether there was any."""
+    with transaction(runtime.pool) as connection:
+        account = accounts.get(connection, account.id)
+    with connect(account, runtime.password(account), runtime.ssl_context, "sync") as session:
+        return any(True for _ in sync(session, runtime.pool, account))
+
+
+def test_what_an_older_release_had_opened_becomes_labels(
+    runtime: Runtime, account: Account, gmail: FakeGmail, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given all mailboxes, each opened by a release that knew neither labels nor ids
+    gmail.add(letter("one"), "INBOX", "Work")
+    gmail.move(gmail.add(letter("trash")), ALL, TRASH)
+    with monkeypatch.context() as older:
+        older.setattr(scope, "as_labels", list)
+        older.setattr(Session, "ids", [])
+        run(runtime, account)
+    before = stored(runtime, account)
+    read(gmail)
+    # When this release syncs them
+    run(runtime, account)
+    # Then nothing but their state has changed
+    assert lies(runtime, account) == {"one": {ALL, "INBOX", "Work"}, "trash": {TRASH}}
+    assert {name: one.id for name, one in stored(runtime, account).items()} == {
+        name: one.id for name, one in before.items()
+    }
+    assert read(gmail) == []
+    assert run(runtime, account) == []
+    assert gmail.opened() == set()
+
+
+SHOWN = ["INBOX", "Work", SENT, STARRED]
+
+
+def do_something(gmail: FakeGmail, chance: random.Random, name: str) -> None:
+    """Something that a user of Gmail might do, or that happens to one."""
+    mail = chance.choice(list(gmail.boxes[ALL].mail.values()))
+    trash = list(gmail.boxes[TRASH].mail.values())
+    some = chance.sample(SHOWN, chance.randrange(4))
+    match chance.randrange(6):
+        case 0:
+            gmail.add(letter(name), *some)
+        case 1:
+            gmail.relabel(mail, *some)
+        case 2:
+            gmail.flag(mail, *chance.sample(["\\Seen", "\\Answered"], chance.randrange(3)))
+        case 3 if len(gmail.boxes[ALL].mail) > 1:
+            gmail.move(mail, ALL, chance.choice([TRASH, SPAM]))
+        case 4 if trash:
+            gmail.move(chance.choice(trash), TRASH, ALL)
+        case 5 if trash:
+            gmail.boxes[TRASH].take(chance.choice(trash))
+        case _:
+            gmail.archive(mail)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whatever_is_done_the_database_says_what_gmail_shows(
+    runtime: Runtime, account: Account, gmail: FakeGmail, seed: int
+) -> None:
+    chance = random.Random(seed)  # noqa: S311 - the same each time
+    # Given some mail
+    for n in range(5):
+        gmail.add(letter(f"first {n}"), *chance.sample(SHOWN, 2))
+    for round_ in range(8):
+        # When all kinds of things happen, and the account is synced
+        for n in range(chance.randrange(5)):
+            do_something(gmail, chance, f"round {round_}, {n}")
+        run(runtime, account)
+        # Then the counts of each mailbox are Gmail's
+        assert counts(runtime, account) == {
+            name: (len(box.mail), sum("\\Seen" not in one.flags for one in box.mail.values()))
+            for name, box in gmail.boxes.items()
+            if box.mail
+        }
+    assert gmail.opened() <= OPENED

@@ -193,9 +193,10 @@ class Session:
         try:
             fetched = self._uid_fetch(uids, [*items, *ids])
         except Unservable:
-            if not ids or self._told_ids:
+            if self._told_ids or "EMAILID" not in ids:
                 raise
-            # It may be the ids that it cannot serve, rather than these messages.
+            # It may be the ids that it cannot serve, rather than these messages. Of Gmail's this is
+            # not believed: without labels a message would be stored in the wrong places.
             fetched = self._uid_fetch(uids, items)
             self._told_ids = False
             return fetched

@@ -55,6 +55,20 @@ def keep(
     return _mailbox(row)
 
 
+def all_mail(connection: Connection[TupleRow], account_id: AccountId) -> str | None:
+    """The name of the mailbox that tells what lies in the account's labels, where it has any."""
+    row = connection.execute(
+        """
+        SELECT whole.name
+          FROM mailbox JOIN mailbox AS whole ON whole.id = mailbox.label_of
+         WHERE mailbox.account_id = %s
+         LIMIT 1
+        """,
+        [account_id],
+    ).fetchone()
+    return row[0] if row else None
+
+
 def rename(connection: Connection[TupleRow], mailbox: Mailbox, name: str) -> Mailbox:
     """The same mailbox under its new name, which no other has."""
     connection.execute("UPDATE mailbox SET name = %s WHERE id = %s", [name, mailbox.id])

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 
 import pytest
 
 from postwire.errors import CursorMoved
 from postwire.model import Account, Flagged, Mailbox
-from postwire.store import contents, labels, mailboxes, messages, placements
+from postwire.store import (
+    contents,
+    conversations,
+    labels,
+    mailboxes,
+    messages,
+    placements,
+    search,
+)
 from postwire.store.contents import Place
 from postwire.store.pool import Pool, transaction
 from support import rows
@@ -55,6 +64,25 @@ def test_a_batch_places_its_messages_in_their_labels(store: Pool, whole: Mailbox
         inbox = next(one for one in mailboxes.list_of_account(connection, whole.account_id))
     assert set(named) == {"INBOX", "\\Sent", "[Gmail]/Sent Mail"}
     assert (inbox.mailbox.name, inbox.messages, inbox.unread) == ("INBOX", 2, 2)
+
+
+def test_mail_is_found_by_its_label_as_by_a_mailbox(store: Pool, whole: Mailbox) -> None:
+    with transaction(store) as connection:
+        placements.set_flags(connection, whole, [told(1, named=())], force=False)
+        listed = conversations.list_of_user(
+            connection, "ann", account_id=None, mailbox="INBOX", before=None, limit=9
+        )
+        found = search.find(
+            connection,
+            "ann",
+            search.Query(mailbox="inbox"),
+            account_id=None,
+            below=None,
+            offset=0,
+            limit=9,
+        )
+    assert [one.subject for one in listed] == ["Message 2"]
+    assert [one.message.headers.subject for one in found.found] == ["Message 2"]
 
 
 def test_changed_labels_move_placements_and_the_same_ones_write_nothing(
@@ -110,3 +138,25 @@ def test_whoever_turns_a_mailbox_second_has_lost(store: Pool, whole: Mailbox) ->
         with pytest.raises(CursorMoved):
             mailboxes.turn(connection, inbox, None)
     assert lies(store) == [(ALL,), (ALL,)]
+
+
+def test_what_takes_over_from_others_reaches_back_as_far(store: Pool, account: Account) -> None:
+    # Given a mailbox that reaches back to March
+    march, april = date(2025, 3, 1), date(2025, 4, 1)
+    with transaction(store) as connection:
+        inbox = mailboxes.keep(connection, account.id, "INBOX", "/", None)
+        inbox = mailboxes.start(connection, inbox, rows.START, window_start=march)
+        # When it becomes a label of one that is begun with a window from April on
+        whole = mailboxes.keep(connection, account.id, ALL, "/", "\\All")
+        label = mailboxes.turn(connection, inbox, whole.id)
+        whole = mailboxes.compare_whole(connection, whole, [inbox])
+        whole = mailboxes.start(connection, whole, rows.START, window_start=april)
+        # Then that one reaches back to March as well, and so does the label, if it is one no more
+        assert (whole.window_start, whole.homeless) == (march, True)
+        inbox = mailboxes.turn(connection, label, None)
+        assert (
+            mailboxes.start(connection, inbox, rows.START, window_start=april).window_start == march
+        )
+        # And a mailbox without a window has none, whatever was before
+        third = mailboxes.keep(connection, account.id, "Work", "/", None)
+        assert mailboxes.start(connection, third, rows.START).window_start is None

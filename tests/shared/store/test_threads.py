@@ -423,7 +423,7 @@ def test_a_thread_of_the_server_joins_what_names_nothing(store: Pool) -> None:
     store_in_turn(
         store,
         rows.mailbox(store, account),
-        [[first, letter("other")], [second, answer], [letter("claim", "threadid:T1")]],
+        [[first, letter("other")], [second, answer], [letter("claim", message_id="<threadid:T1>")]],
     )
     # Then the first three are one thread, and the others are their own
     with transaction(store) as connection:
