@@ -91,6 +91,8 @@ class Mailbox:
     #: Changes of UIDVALIDITY in a row; some message may lie nowhere since the last.
     resets: int = 0
     homeless: bool = False
+    #: The mailbox that tells what lies in this one, which therefore is never opened.
+    label_of: MailboxId | None = None
     #: Since when it is left alone, and why, in words.
     parked_at: datetime | None = None
     problem: str | None = None
@@ -155,8 +157,9 @@ class Incoming:
     """One message as the server gave it, ready to be stored.
 
     `digest` identifies the message in its account: SHA-256 over header block and size.
-    `body` is None where the account has the message already, so that it was not fetched again.
-    `problem` says in words what could not be read.
+    `body` is None where the account has the message already, so that it was not fetched again;
+    `headers` are empty where the server's own id had told that. `problem` says in words what could
+    not be read.
     """
 
     uid: int
@@ -169,6 +172,11 @@ class Incoming:
     body: Body | None
     attachments: tuple[Attachment, ...] = ()
     problem: str | None = None
+    #: What the server itself calls the message, and its thread (RFC 8474, X-GM-EXT-1).
+    server_id: str | None = None
+    server_thread: str | None = None
+    #: Special uses and names of mailboxes (see `store.labels`); None where that was not told.
+    labels: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +186,8 @@ class Flagged:
     uid: int
     flags: tuple[str, ...]
     modseq: int | None
+    #: As `Incoming.labels`.
+    labels: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,3 +143,28 @@ def test_any_description_is_read(odd: dict[bytes, Any]) -> None:
     read = structure(1, {**items(), **odd})
     assert read.size >= 0
     assert "\0" not in "".join(read.flags)
+
+
+def test_ids_of_either_kind_are_told_apart() -> None:
+    gmail = structure(1, {**items(), b"X-GM-MSGID": 2**64 - 1, b"X-GM-THRID": b"0123"})
+    assert (gmail.server_id, gmail.server_thread) == (f"gm:{2**64 - 1}", "x-gm-thrid:0123")
+    other = structure(1, items(EMAILID=(b"M-1_a",), THREADID=None))
+    assert (other.server_id, other.server_thread) == ("emailid:M-1_a", None)
+
+
+def test_labels_go_by_the_names_that_list_has() -> None:
+    said = (b"\\Inbox", b"\\Draft", b"\\STARRED", b"Entw&APw-rfe", 42, b"&AAA-", None, (b"x",), b"")
+    assert structure(1, {**items(), b"X-GM-LABELS": said}).labels == (
+        *("42", "Entwürfe", "INBOX", "\\Drafts", "\\Flagged"),
+    )
+    assert structure(1, {**items(), b"X-GM-LABELS": ()}).labels == ()
+    assert structure(1, {**items(), b"X-GM-LABELS": b"x"}).labels is None
+
+
+@given(NESTED, NESTED)
+def test_no_id_and_no_label_is_too_odd(id_: Any, labels: Any) -> None:
+    told = structure(1, {**items(), b"X-GM-MSGID": id_, b"THREADID": id_, b"X-GM-LABELS": labels})
+    assert all(
+        len(one) < 300 and one.isascii() for one in (told.server_id or "", told.server_thread or "")
+    )
+    assert all(name == name.replace("\0", "") for name in told.labels or ())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from postwire_worker.answers import Listed
-from postwire_worker.scope import choose, special_uses
+from postwire_worker.scope import as_labels, choose, special_uses
 
 
 def listed(*names: str, **uses: str) -> list[Listed]:
@@ -63,3 +63,13 @@ def test_what_the_server_says_counts_more_than_a_name() -> None:
 
 def test_of_several_that_might_be_it_one_is_taken() -> None:
     assert special_uses(listed("Gesendet", "Sent", "Old/Sent")) == {"Sent": "\\Sent"}
+
+
+def test_with_all_mail_wanted_the_others_are_labels_but_for_spam_and_trash() -> None:
+    wanted = choose(["*"], listed("INBOX", "Work", Spam="\\junk", All="\\all", Bin="\\trash"))
+    assert [(one.listed.name, one.label) for one in as_labels(wanted)] == [
+        *[("All", False), ("Spam", False), ("Bin", False)],
+        *[("INBOX", True), ("Work", True)],
+    ]
+    without = choose(None, listed("INBOX", "Work", All="\\all"))
+    assert as_labels(without) == without

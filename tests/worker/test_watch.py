@@ -16,7 +16,7 @@ from prometheus_client import REGISTRY
 from worker.conftest import Accounts
 
 from postwire.model import Account, Job
-from postwire.store import accounts, jobs
+from postwire.store import accounts, jobs, mailboxes
 from postwire.store.pool import transaction
 from postwire_worker import client as imap_client
 from postwire_worker import watch as module
@@ -447,3 +447,20 @@ def test_a_watch_that_ends_while_it_connects_closes_what_it_gets(
             # Then the session is closed as soon as it is there
             assert closed.wait(10)
             assert not server.heard("IDLE")
+
+
+def test_where_inbox_is_a_label_all_mail_is_waited_at(
+    runtime: Runtime, add_account: Accounts, user: MailUser
+) -> None:
+    # Given an account whose INBOX is a label
+    with fake_imap({**IDLING, **idle(STARTED)}) as server:
+        account = add_account.add(user, host=server.host, port=server.port)
+        with transaction(runtime.pool) as connection:
+            whole = mailboxes.keep(connection, account.id, "[Gmail]/All Mail", "/", "\\All")
+            inbox = mailboxes.keep(connection, account.id, "INBOX", "/", None)
+            mailboxes.turn(connection, inbox, whole.id)
+        # When it is watched
+        with watching(runtime, account) as running:
+            assert eventually(lambda: running.watch.idling)
+    # Then INBOX was not opened
+    assert server.heard("EXAMINE") == ['EXAMINE "[Gmail]/All Mail"']

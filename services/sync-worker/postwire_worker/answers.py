@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, TypeAlias
 
 from postwire.model import Flagged
+from postwire_worker.client import mailbox_name
 from postwire_worker.text import moment, text_of, whole_number
 
 #: RFC 3501 §9: UIDs and UIDVALIDITY are non-zero 32-bit numbers.
@@ -17,6 +18,20 @@ LAST_UID = 2**32 - 1
 _FLAGS = 100
 _FLAG = 200
 _PARTIAL = re.compile(rb"<\d+>$")
+#: Labels of one message that are kept, and bytes of one; Gmail's have 225 characters at most.
+_LABELS = 1_000
+_LABEL = 2_000
+#: What Gmail calls otherwise in X-GM-LABELS than in LIST, in lower case.
+_SYSTEM_LABELS = {
+    "\\inbox": "INBOX",
+    "\\sent": "\\Sent",
+    "\\draft": "\\Drafts",
+    "\\drafts": "\\Drafts",
+    "\\starred": "\\Flagged",
+    "\\important": "\\Important",
+}
+#: RFC 8474 §7; Gmail's numbers of 64 bits are such as well.
+_OBJECT_ID = re.compile(r"[A-Za-z0-9_-]{1,255}")
 #: RFC 7162 §7: a modseq has 63 bits.
 _LAST_MODSEQ = 2**63 - 1
 #: An answer to FETCH (FLAGS) as most servers give it; others are left to the parser.
@@ -70,6 +85,10 @@ class Structure:
     size: int
     header: bytes
     bodystructure: Any
+    #: As in `Incoming`.
+    server_id: str | None = None
+    server_thread: str | None = None
+    labels: tuple[str, ...] | None = None
 
 
 def listed(
@@ -145,7 +164,7 @@ def _tells_flags(items: Items) -> bool:
 
 
 def _flagged(items: Items) -> Flagged:
-    return Flagged(items[b"UID"], flag_names(items[b"FLAGS"]), _modseq(items))
+    return Flagged(items[b"UID"], flag_names(items[b"FLAGS"]), _modseq(items), _labels(items))
 
 
 def flag_names(flags: Sequence[Any]) -> tuple[str, ...]:
@@ -201,7 +220,40 @@ def structure(uid: int, items: Items) -> Structure:
         size=whole_number(items[b"RFC822.SIZE"]),
         header=header if isinstance(header, bytes) else b"",
         bodystructure=items.get(b"BODYSTRUCTURE"),
+        server_id=_server_id(items, {b"X-GM-MSGID": "gm", b"EMAILID": "emailid"}),
+        server_thread=_server_id(items, {b"X-GM-THRID": "x-gm-thrid", b"THREADID": "threadid"}),
+        labels=_labels(items),
     )
+
+
+def _server_id(items: Items, kinds: Mapping[bytes, str]) -> str | None:
+    """The id by which the server knows a message or a thread, with its kind before it."""
+    for name, kind in kinds.items():
+        # RFC 8474 has its ids in parentheses, or NIL; Gmail's are numbers, and never 0.
+        value = next(iter(_list(items.get(name))), None) or items.get(name)
+        said = str(value) if isinstance(value, int) else text_of(value)
+        if value and _OBJECT_ID.fullmatch(said):
+            return f"{kind}:{said}"
+    return None
+
+
+def _labels(items: Items) -> tuple[str, ...] | None:
+    """The mailboxes that X-GM-LABELS names; None where it is not there, or cannot be read."""
+    said = items.get(b"X-GM-LABELS")
+    if not isinstance(said, tuple):
+        return None
+    named = {_label(one) for one in said[:_LABELS] if isinstance(one, bytes | int)}
+    return tuple(sorted(name for name in named if name))
+
+
+def _label(said: bytes | int) -> str | None:
+    if isinstance(said, bytes) and len(said) > _LABEL:
+        return None
+    try:
+        name = mailbox_name(said)
+    except ValueError:
+        return None
+    return _SYSTEM_LABELS.get(name.lower(), name) if name == text_of(name) else None
 
 
 def _modseq(items: Items) -> int | None:

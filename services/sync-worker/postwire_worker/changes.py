@@ -62,7 +62,8 @@ def _compare_flags(
     if first is None or last < first:
         return
     run.open(mailbox)
-    for said in run.session.uid_fetch_flags(first, last, changed_since):
+    labels = any(one.label_of == mailbox.id for one in run.known.values())
+    for said in run.session.uid_fetch_flags(first, last, changed_since, labels=labels):
         with transaction(run.pool) as connection:
             stored = placements.set_flags(connection, mailbox, said, force=changed_since is None)
         if stored:

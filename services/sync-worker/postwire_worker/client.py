@@ -233,13 +233,10 @@ class Client(IMAPClient):  # type: ignore[misc]
         if len(states) % 2:
             raise ValueError("not a list of pairs")
         by_name = {
-            self._name_of(name): _pairs(items)
+            mailbox_name(name): _pairs(items)
             for name, items in zip(states[::2], states[1::2], strict=True)
         }
         return self._proc_folder_list(said), by_name
-
-    def _name_of(self, name: bytes | int) -> str:
-        return str(name) if isinstance(name, int) else str(decode_utf7(name))
 
     def esearch(self, uids: str, since: date | None) -> bytes:
         """The sequence set of the UIDs found (RFC 4731); empty where there are none."""
@@ -288,6 +285,15 @@ class Client(IMAPClient):  # type: ignore[misc]
             self.logout()
         except _THEIRS:
             self.hang_up()
+
+
+def mailbox_name(name: bytes | int) -> str:
+    """A mailbox's name, decoded from modified UTF-7 (RFC 3501 §5.1.3).
+
+    Raises:
+        ValueError: it is none.
+    """
+    return str(name) if isinstance(name, int) else str(decode_utf7(name))
 
 
 def _pairs(items: Any) -> dict[bytes, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import accumulate
@@ -43,6 +43,8 @@ _MISSING = "The mail server lists this message and does not serve it."
 
 #: Which of these digests the account has already.
 FindKnown = Callable[[Sequence[bytes]], set[bytes]]
+#: Size and digest of those messages that the account has already, by the server's own id.
+Recognise = Callable[[Sequence[str]], Mapping[str, tuple[int, bytes]]]
 T = TypeVar("T")
 
 log = structlog.get_logger()
@@ -90,24 +92,33 @@ class _Plan:
 
 
 def fetch(
-    session: Session, uids: Sequence[int], find_known: FindKnown, *, room: int = BATCH_BYTES
+    session: Session,
+    uids: Sequence[int],
+    find_known: FindKnown,
+    *,
+    room: int = BATCH_BYTES,
+    recognise: Recognise | None = None,
 ) -> Fetched:
     """The messages `uids`, or as many of the first ones as fit into `room` bytes of text.
 
-    A UID that is gone from the server by now counts as done.
+    A UID that is gone from the server by now counts as done. With `recognise` the server's ids are
+    asked for first, and of those messages which they tell to be known nothing else is.
 
     Raises:
         ServerBusy: the server serves none of them, and says that it has no time.
     """
-    structures, failed = _structures(session, uids)
+    recognised = _recognised(session, uids, recognise) if recognise else {}
+    structures, failed = _structures(session, [uid for uid in uids if uid not in recognised])
     by_uid = {structure.uid: structure for structure in structures}
     digests = {uid: digest(structure) for uid, structure in by_uid.items()}
     known = find_known(list(digests.values())) if digests else set()
     plans: list[_Plan] = []
     done: list[int] = []
     for uid in uids:
+        plan = recognised.get(uid)
         if uid in by_uid:
             plan = _plan(by_uid[uid], digests[uid], digests[uid] in known)
+        if plan:
             room -= plan.weight
             if room < 0 and plans:
                 break
@@ -124,9 +135,28 @@ def digest(structure: Structure) -> bytes:
     return hashlib.sha256(b"%d\0%b" % (structure.size, structure.header)).digest()
 
 
+def _recognised(session: Session, uids: Sequence[int], recognise: Recognise) -> dict[int, _Plan]:
+    """The messages that the account has already, by the server's own ids (RFC 8474 §5.1)."""
+    try:
+        told = session.uid_fetch_ids(uids) if session.ids else []
+    except Unservable:
+        # Their structures will show whose fault it is.
+        return {}
+    found = recognise([one.server_id for one in told if one.server_id])
+    plans = {}
+    for one in told:
+        size, message_digest = found.get(one.server_id or "", (None, b""))
+        # An id that was given to another message, against the rules, is not believed.
+        if size == one.size:
+            plans[one.uid] = _Plan(one, message_digest, known=True, parts=())
+    return plans
+
+
 def _structures(
     session: Session, uids: Sequence[int]
 ) -> tuple[list[Structure], dict[int, Unservable]]:
+    if not uids:
+        return [], {}
     structures, failed = _halving(session.uid_fetch_structures, uids)
     _stop_if_busy(failed, structures)
     # A structure that cannot even be read: the message itself may still be.
@@ -243,6 +273,9 @@ def _incoming(plan: _Plan, contents: dict[str, bytes]) -> Incoming:
         headers=headers,
         body=None,
         problem=problem,
+        server_id=structure.server_id,
+        server_thread=structure.server_thread,
+        labels=structure.labels,
     )
     if plan.known:
         return message

@@ -61,11 +61,22 @@ class Session:
 
     def __init__(self, client: Client) -> None:
         self._client = client
+        #: Whether ids were told yet; a server may announce them, and refuse them.
+        self._told_ids: bool | None = None
 
     def capable(self, capability: str) -> bool:
         """Whether the server has announced `capability`."""
         with border("capability"):
             return bool(self._client.has_capability(capability))
+
+    @property
+    def ids(self) -> list[str]:
+        """The FETCH items for the server's own ids and labels (RFC 8474, X-GM-EXT-1)."""
+        if self._told_ids is False:
+            return []
+        if self.capable("X-GM-EXT-1"):
+            return ["X-GM-MSGID", "X-GM-THRID", "X-GM-LABELS"]
+        return ["EMAILID", "THREADID"] if self.capable("OBJECTID") else []
 
     def list_mailboxes(self) -> list[Listed]:
         """All mailboxes that can be selected (RFC 3501 §6.3.8, RFC 6154).
@@ -131,16 +142,19 @@ class Session:
             return [(uid, uid) for uid in sorted(self._client.search(criteria))]
 
     def uid_fetch_flags(
-        self, first: int, last: int, changed_since: int | None = None
+        self, first: int, last: int, changed_since: int | None = None, *, labels: bool = False
     ) -> Iterator[list[Flagged]]:
         """Flags of the messages from UID `first` to `last`, as they come in (RFC 3501 §6.4.5).
 
         With `changed_since` only of those with a higher modseq (RFC 7162 §3.1.4.1). What was
         yielded is not kept, so that a mailbox of any size takes no more room than `FLAGS_ROOM`
-        answers. Whoever stops before the end leaves the session closed.
+        answers. Whoever stops before the end leaves the session closed. With `labels`, Gmail's too.
         """
+        wanted = "FLAGS X-GM-LABELS" if labels else "FLAGS"
         items = (
-            "(UID FLAGS)" if changed_since is None else f"(FLAGS) (CHANGEDSINCE {changed_since})"
+            f"(UID {wanted})"
+            if changed_since is None
+            else f"({wanted}) (CHANGEDSINCE {changed_since})"
         )
         with border("fetch"):
             for said in self._client.uid_fetch_streamed(f"{first}:{last}", items, FLAGS_ROOM):
@@ -149,18 +163,45 @@ class Session:
     def uid_fetch_structures(self, uids: Sequence[int], *, parts: bool = True) -> list[Structure]:
         """Flags, INTERNALDATE, size, header block and, with `parts`, BODYSTRUCTURE (§7.4.2).
 
+        The server's own ids and labels come with them.
+
         Raises:
             Unservable: for at least one of them.
         """
         items = ["FLAGS", "INTERNALDATE", "RFC822.SIZE", f"BODY.PEEK[HEADER]<0.{HEADER_LIMIT}>"]
         if parts:
             items.append("BODYSTRUCTURE")
-        fetched = self._uid_fetch(uids, items)
+        fetched = self._uid_fetch_with_ids(uids, items)
         return [
             answers.structure(uid, fetched[uid])
             for uid in uids
             if uid in fetched and answers.complete(fetched[uid])
         ]
+
+    def uid_fetch_ids(self, uids: Sequence[int]) -> list[Structure]:
+        """As `uid_fetch_structures`, with neither header block nor BODYSTRUCTURE.
+
+        Raises:
+            Unservable: for at least one of them.
+        """
+        fetched = self._uid_fetch_with_ids(uids, ["FLAGS", "INTERNALDATE", "RFC822.SIZE"])
+        sized = (uid for uid in uids if b"RFC822.SIZE" in fetched.get(uid, {}))
+        return [answers.structure(uid, fetched[uid]) for uid in sized]
+
+    def _uid_fetch_with_ids(self, uids: Sequence[int], items: Sequence[str]) -> dict[int, Items]:
+        ids = self.ids
+        try:
+            fetched = self._uid_fetch(uids, [*items, *ids])
+        except Unservable:
+            if self._told_ids or "EMAILID" not in ids:
+                raise
+            # It may be the ids that it cannot serve, rather than these messages. Of Gmail's this is
+            # not believed: without labels a message would be stored in the wrong places.
+            fetched = self._uid_fetch(uids, items)
+            self._told_ids = False
+            return fetched
+        self._told_ids = bool(ids)
+        return fetched
 
     def uid_fetch_sections(
         self, uids: Sequence[int], sections: Sequence[str], limit: int

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal, TypeAlias
 
 from postwire.errors import CursorMoved, MailboxNotFound, PermanentError, TransientError
 from postwire.model import Account, Batch, Cursor, Mailbox, MailboxId, Stored
-from postwire.store import mailboxes, placements
+from postwire.store import mailboxes, messages, placements
 from postwire.store.pool import Pool, transaction
 from postwire_worker import scope
 from postwire_worker.answers import State
@@ -57,6 +57,8 @@ class Run:
     unseen: Counter[MailboxId] = field(default_factory=Counter)
     #: What of it came after the mailbox was opened for the comparison.
     late: Counter[MailboxId] = field(default_factory=Counter)
+    #: Whether so many mailboxes have changed that something may have moved between them.
+    may_move: bool = False
     _open: tuple[str, State] | None = None
 
     def open(self, mailbox: Mailbox) -> State:
@@ -120,11 +122,36 @@ def look(run: Run) -> Iterator[Committed]:
     missing = [row for row in rows if row.name not in {one.listed.name for one in wanted}]
     for one in wanted:
         row = by_name.get(one.listed.name)
-        if row is None and (old := _former(run, one, missing)):
+        if row is None and not one.label and (old := _former(run, one, missing)):
             missing.remove(old)
             row = yield from _rename(run, old, one.listed.name)
         _take_over(run, one, row)
     run.gone = missing
+    yield from _turn(run, {one.listed.name for one in wanted if one.label})
+
+
+def _turn(run: Run, names: Collection[str]) -> Iterator[Committed]:
+    """Make labels of the mailboxes `names`, where they are not, and of no others."""
+    whole = next(iter(run.known.values())) if names else None
+    told_by = dict.fromkeys(run.known)
+    if whole:
+        told_by |= {row.id: whole.id for row in run.known.values() if row.name in names}
+    turned = [
+        row
+        for row in run.known.values()
+        if row.label_of != told_by[row.id] or (row.label_of and row.cursor)
+    ]
+    if not turned:
+        return
+    begun = [row for row in turned if row.cursor or row.label_of]
+    with transaction(run.pool) as connection:
+        for row in turned:
+            run.known[row.id] = mailboxes.turn(connection, row, told_by[row.id])
+        if whole:
+            run.known[whole.id] = mailboxes.compare_whole(connection, whole, begun)
+        stored = messages.begin_again(connection, run.account.id) if begun else None
+    if stored:
+        yield committed("reset", begun[0], stored)
 
 
 def ask(run: Run) -> list[Wanted]:
@@ -137,11 +164,13 @@ def ask(run: Run) -> list[Wanted]:
     if not any(one.name.upper() == "INBOX" for one in listed):
         raise MailboxNotFound("The mail server has no INBOX for this user.")
     chosen = scope.choose(run.account.mailboxes, listed)
+    if run.session.capable("X-GM-EXT-1"):
+        chosen = scope.as_labels(chosen)
     return [_with_state(run, one) for one in chosen]
 
 
 def _with_state(run: Run, wanted: Wanted) -> Wanted:
-    if wanted.listed.state or run.session.capable("LIST-STATUS"):
+    if wanted.label or wanted.listed.state or run.session.capable("LIST-STATUS"):
         return wanted
     return replace(
         wanted, listed=replace(wanted.listed, state=run.session.status(wanted.listed.name))
@@ -154,7 +183,9 @@ def changed(run: Run) -> list[Mailbox]:
     return [
         mailbox
         for mailbox in run.known.values()
-        if not _rests(mailbox, now) and not unchanged(mailbox, run.states[mailbox.id], now)
+        if not mailbox.label_of
+        and not _rests(mailbox, now)
+        and not unchanged(mailbox, run.states[mailbox.id], now)
     ]
 
 

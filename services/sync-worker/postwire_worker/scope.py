@@ -7,7 +7,7 @@ that mail programs create such mailboxes in.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from postwire_worker.answers import Listed
 
@@ -99,6 +99,8 @@ class Wanted:
 
     listed: Listed
     special_use: str | None
+    #: Never opened: the mailbox with all mail tells what lies in it.
+    label: bool = False
 
 
 def choose(setting: Sequence[str] | None, listed: Sequence[Listed]) -> list[Wanted]:
@@ -114,6 +116,19 @@ def choose(setting: Sequence[str] | None, listed: Sequence[Listed]) -> list[Want
         or any(attribute in terms for attribute in one.attributes & set(_USES))
     ]
     return sorted(chosen, key=lambda wanted: wanted.listed.name.upper() != "INBOX")
+
+
+def as_labels(wanted: Sequence[Wanted]) -> list[Wanted]:
+    r"""As Gmail has it: with \All wanted, it tells of all the others but for Spam and Trash.
+
+    What is opened comes first, All Mail before all else.
+    """
+    whole = next((one for one in wanted if "\\all" in one.listed.attributes), None)
+    if whole is None:
+        return list(wanted)
+    opened = [one for one in wanted if one.listed.attributes & {"\\junk", "\\trash"}]
+    others = [one for one in wanted if one is not whole and one not in opened]
+    return [whole, *opened, *(replace(one, label=True) for one in others)]
 
 
 def special_uses(listed: Sequence[Listed]) -> dict[str, str]:

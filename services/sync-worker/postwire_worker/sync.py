@@ -16,7 +16,7 @@ from postwire.metrics import UIDVALIDITY_CHANGES
 from postwire.model import Account, Batch, Cursor, Incoming, Mailbox
 from postwire.store import mailboxes, messages, placements
 from postwire.store.pool import Pool, transaction
-from postwire_worker import aside, changes, listing, stumble
+from postwire_worker import aside, changes, known, listing, stumble
 from postwire_worker.answers import State
 from postwire_worker.fetch import BATCH_BYTES, Fetched, fetch
 from postwire_worker.imap import SEARCH_LIMIT, Session, today
@@ -47,7 +47,9 @@ def sync(session: Session, pool: Pool, account: Account) -> Iterator[Committed]:
     run = Run(session, pool, account)
     yield from listing.look(run)
     opened = []
-    for mailbox in listing.changed(run):
+    changed = listing.changed(run)
+    run.may_move = len(changed) > 1
+    for mailbox in changed:
         opened += yield from _arrived(run, mailbox)
     for one in opened:
         yield from changes.take_flags(run, one.before, one.state, one.last)
@@ -82,6 +84,7 @@ def _arrived_since(run: Run) -> Iterator[Committed]:
     Raises:
         CursorMoved: there are other mailboxes by now; the sync has to begin anew.
     """
+    run.may_move = True
     by_name = {mailbox.name: mailbox for mailbox in run.known.values()}
     for wanted in listing.ask(run):
         mailbox, state = by_name.pop(wanted.listed.name, None), wanted.listed.state
@@ -209,12 +212,17 @@ def _fetch(run: Run, mailbox: Mailbox, uids: Sequence[int]) -> Fetched:
 
     run.pace.begin()
     run.open(mailbox)
-    room = run.pace.of(BATCH_BYTES)
     return stumble.carefully(
         run,
         mailbox,
         uids[: run.pace.of(BATCH)],
-        lambda some: fetch(run.session, some, find_known, room=room),
+        lambda some: fetch(
+            run.session,
+            some,
+            find_known,
+            room=run.pace.of(BATCH_BYTES),
+            recognise=known.recogniser(run, mailbox, some[0]),
+        ),
     )
 
 

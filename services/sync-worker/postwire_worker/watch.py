@@ -25,6 +25,8 @@ from postwire.errors import (
 )
 from postwire.metrics import IDLE_CONNECTIONS, IDLE_PUSHES, IMAP_CONNECTIONS
 from postwire.model import Account, Reason
+from postwire.store import mailboxes
+from postwire.store.pool import transaction
 from postwire_worker import clock
 from postwire_worker.idle import Idle
 from postwire_worker.imap import Session, open_session
@@ -74,7 +76,7 @@ class _Line:
 
 
 class Watch:
-    """Sees to it that a sync is asked for whenever the account's INBOX has changed."""
+    """Sees to it that a sync is asked for whenever INBOX, or All Mail, has changed."""
 
     def __init__(self, desk: Desk, account: Account) -> None:
         self._desk = desk
@@ -242,7 +244,7 @@ class Watch:
 
 
 def _open(runtime: Runtime, account: Account) -> Session | None:
-    """A session with INBOX selected, or None where the server has no IDLE; done in a thread."""
+    """A session that can wait for new mail, or None where there is no IDLE; done in a thread."""
     try:
         session = open_session(account, runtime.password(account), runtime.ssl_context)
     except (AuthenticationFailed, CredentialUnreadable) as error:
@@ -250,7 +252,10 @@ def _open(runtime: Runtime, account: Account) -> Session | None:
         raise
     try:
         if session.capable("IDLE"):
-            session.select("INBOX")
+            # Where INBOX is a label, new mail is told of by All Mail.
+            with transaction(runtime.pool) as connection:
+                whole = mailboxes.all_mail(connection, account.id)
+            session.select(whole or "INBOX")
             return session
     except BaseException:
         session.close()

@@ -336,7 +336,7 @@ def is_waited_for(connection: Connection[TupleRow], account_id: AccountId) -> bo
 
 
 def places(connection: Connection[TupleRow], request: Request) -> list[Place]:
-    """Where copies of the message lie, INBOX first; ten are enough to try."""
+    """Where copies of the message lie that can be opened, INBOX first; ten are enough to try."""
     cursor = connection.cursor(row_factory=rows.of(Place))
     return cursor.execute(
         """
@@ -344,6 +344,7 @@ def places(connection: Connection[TupleRow], request: Request) -> list[Place]:
           FROM placement
           JOIN mailbox ON mailbox.id = placement.mailbox_id
          WHERE placement.account_id = %s AND placement.message_id = %s
+           AND mailbox.label_of IS NULL
          ORDER BY upper(mailbox.name) <> 'INBOX', mailbox.name, placement.uid
          LIMIT 10
         """,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
@@ -12,7 +12,7 @@ from psycopg.rows import TupleRow, dict_row
 
 from postwire.errors import CursorMoved, NotFound
 from postwire.model import AccountId, Cursor, Mailbox, MailboxId
-from postwire.store import rows
+from postwire.store import labels, rows
 
 
 def list_all(connection: Connection[TupleRow], account_id: AccountId) -> list[Mailbox]:
@@ -55,6 +55,20 @@ def keep(
     return _mailbox(row)
 
 
+def all_mail(connection: Connection[TupleRow], account_id: AccountId) -> str | None:
+    """The name of the mailbox that tells what lies in the account's labels, where it has any."""
+    row = connection.execute(
+        """
+        SELECT whole.name
+          FROM mailbox JOIN mailbox AS whole ON whole.id = mailbox.label_of
+         WHERE mailbox.account_id = %s
+         LIMIT 1
+        """,
+        [account_id],
+    ).fetchone()
+    return row[0] if row else None
+
+
 def rename(connection: Connection[TupleRow], mailbox: Mailbox, name: str) -> Mailbox:
     """The same mailbox under its new name, which no other has; it is left alone no longer."""
     # It may have been parked for nothing else: renamed between LIST and EXAMINE, it was not found.
@@ -87,7 +101,10 @@ def start(
         UPDATE mailbox
            SET uidvalidity = %s, uidnext = %s, backfill_uid = %s, highestmodseq = %s,
                messages = %s, object_id = %s, unseen = NULL, flags_at = now(),
-               window_start = CASE WHEN uidvalidity IS NULL THEN %s::date ELSE window_start END,
+               -- One that takes over from others reaches back as far as they did.
+               window_start = CASE WHEN uidvalidity IS NULL
+                                    AND NOT coalesce(window_start < %s::date, false)
+                                   THEN %s::date ELSE window_start END,
                homeless = homeless OR uidvalidity IS NOT NULL,
                resets = resets + (uidvalidity IS NOT NULL)::integer,
                parked_at = NULL, problem = NULL, stumbled = NULL
@@ -95,18 +112,85 @@ def start(
         RETURNING *
         """,
         [after.uidvalidity, after.uidnext, after.backfill_uid, highestmodseq, messages,
-         object_id, window_start, mailbox.id,
+         object_id, window_start, window_start, mailbox.id,
          before and before.uidvalidity, before and before.uidnext],
     ).fetchone()  # fmt: skip
     if row is None:
         raise CursorMoved
-    # Locks are taken in one order: the mailbox, the account, then what triggers keep of placements.
-    connection.execute("SELECT FROM account WHERE id = %s FOR NO KEY UPDATE", [mailbox.account_id])
+    _lock_account(connection, mailbox)
+    connection.execute(
+        "DELETE FROM placement WHERE account_id = %s AND mailbox_id = ANY(%s)",
+        [mailbox.account_id, labels.with_labels(connection, mailbox)],
+    )
+    return _mailbox(row)
+
+
+def turn(connection: Connection[TupleRow], mailbox: Mailbox, label_of: MailboxId | None) -> Mailbox:
+    """Make the mailbox a label of another one, or (None) one that is opened; it is begun anew.
+
+    What lay in it is placed again when the one that tells of it is next compared or read.
+
+    Raises:
+        CursorMoved: another worker was first.
+    """
+    cursor = connection.cursor(row_factory=dict_row)
+    row = cursor.execute(
+        """
+        UPDATE mailbox
+           SET label_of = %(label_of)s, uidvalidity = NULL, uidnext = NULL, backfill_uid = NULL,
+               highestmodseq = NULL, messages = NULL, unseen = NULL, flags_at = NULL,
+               homeless = %(label_of)s::bigint IS NULL, resets = 0,
+               parked_at = NULL, problem = NULL,
+               window_start = coalesce(
+                   (SELECT window_start FROM mailbox AS whole WHERE whole.id = mailbox.label_of),
+                   window_start)
+         WHERE id = %(id)s AND uidvalidity IS NOT DISTINCT FROM %(uidvalidity)s::bigint
+           AND label_of IS NOT DISTINCT FROM %(before)s::bigint
+        RETURNING *
+        """,
+        {"label_of": label_of, "id": mailbox.id, "before": mailbox.label_of,
+         "uidvalidity": mailbox.cursor and mailbox.cursor.uidvalidity},
+    ).fetchone()  # fmt: skip
+    if row is None:
+        raise CursorMoved
+    _lock_account(connection, mailbox)
     connection.execute(
         "DELETE FROM placement WHERE account_id = %s AND mailbox_id = %s",
         [mailbox.account_id, mailbox.id],
     )
+    connection.execute("DELETE FROM set_aside WHERE mailbox_id = %s", [mailbox.id])
     return _mailbox(row)
+
+
+def compare_whole(
+    connection: Connection[TupleRow], whole: Mailbox, taken_over: Collection[Mailbox]
+) -> Mailbox:
+    """`whole` has labels it had not: what is stored of it has to be compared once more.
+
+    Some of what lay in the mailboxes `taken_over` may lie nowhere, and as far as they reached back
+    it does as well, unless it was begun before.
+    """
+    starts = [mailbox.window_start for mailbox in taken_over if mailbox.window_start]
+    cursor = connection.cursor(row_factory=dict_row)
+    row = cursor.execute(
+        """
+        UPDATE mailbox
+           SET highestmodseq = NULL, homeless = homeless OR %s,
+               window_start = CASE WHEN uidvalidity IS NULL
+                                   THEN least(window_start, %s::date) ELSE window_start END
+         WHERE id = %s
+        RETURNING *
+        """,
+        [bool(taken_over), min(starts, default=None), whole.id],
+    ).fetchone()
+    if row is None:
+        raise CursorMoved
+    return _mailbox(row)
+
+
+def _lock_account(connection: Connection[TupleRow], mailbox: Mailbox) -> None:
+    # Locks are taken in one order: the mailbox, the account, then what triggers keep of placements.
+    connection.execute("SELECT FROM account WHERE id = %s FOR NO KEY UPDATE", [mailbox.account_id])
 
 
 def move_cursor(

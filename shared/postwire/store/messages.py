@@ -25,7 +25,7 @@ from postwire.model import (
     MessageId,
     Stored,
 )
-from postwire.store import documents, mailboxes, set_aside, threads
+from postwire.store import documents, labels, mailboxes, set_aside, threads
 
 #: The header fields with people in them, as they are kept in `message.addresses`.
 _PEOPLE = ("from_", "to", "cc", "bcc", "reply_to")
@@ -42,6 +42,25 @@ def find_known(
         [account_id, list(digests)],
     )
     return {digest for (digest,) in known}
+
+
+def recognise(
+    connection: Connection[TupleRow], account_id: AccountId, server_ids: Sequence[str]
+) -> dict[str, tuple[int, bytes]]:
+    """Size and digest of the stored messages that the server knows by these ids.
+
+    An id that leads to several messages is none: it is left out.
+    """
+    found = connection.execute(
+        """
+        SELECT server_id, (array_agg(size))[1], (array_agg(digest))[1]
+          FROM message
+         WHERE account_id = %s AND server_id = ANY(%s)
+         GROUP BY server_id HAVING count(*) = 1
+        """,
+        [account_id, list(server_ids)],
+    )
+    return {server_id: (size, digest) for server_id, size, digest in found}
 
 
 def store(connection: Connection[TupleRow], batch: Batch) -> Stored:
@@ -62,11 +81,19 @@ def store(connection: Connection[TupleRow], batch: Batch) -> Stored:
     _add_bodies(connection, batch.mailbox.account_id, added)
     _add_attachments(connection, batch.mailbox.account_id, added)
     _add_placements(connection, batch, added)
+    placed = [(one.id, one.incoming) for one in added]
+    labels.add(connection, batch.mailbox, batch.before.uidvalidity, placed)
     set_aside.add(connection, batch)
     documents.index(connection, batch.mailbox.account_id, _sources(added))
     new = [one for one in added if one.new]
     arrivals = [
-        threads.Arrival(one.id, one.incoming.headers, one.incoming.internaldate) for one in new
+        threads.Arrival(
+            one.id,
+            one.incoming.headers,
+            one.incoming.internaldate,
+            one.incoming.server_thread,
+        )
+        for one in new
     ]
     threads.join(connection, batch.mailbox.account_id, revision, arrivals)
     return Stored(
@@ -130,7 +157,8 @@ def _own_addresses(connection: Connection[TupleRow], account_id: AccountId) -> s
 def _direction(batch: Batch, incoming: Incoming, own: set[str]) -> Direction:
     """Who wrote it says so, or that it lies where only what its owner wrote lies."""
     written = any(author.address.casefold() in own for author in incoming.headers.from_)
-    return "outbound" if written or batch.mailbox.special_use in _OWN else "inbound"
+    lies = {batch.mailbox.special_use, *(incoming.labels or ())}
+    return "outbound" if written or not lies.isdisjoint(_OWN) else "inbound"
 
 
 def _add_messages(
@@ -142,10 +170,11 @@ def _add_messages(
         INSERT INTO message AS stored
                (account_id, digest, message_id, in_reply_to, "references", subject, date,
                 internaldate, addresses, size, direction, snippet, has_attachments, problem,
-                added_revision, revision)
-        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+                added_revision, revision, server_id)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
         ON CONFLICT (account_id, digest)
             DO UPDATE SET revision = EXCLUDED.revision, expunged_at = NULL,
+                          server_id = coalesce(EXCLUDED.server_id, stored.server_id),
                           -- Whichever mailbox came first: what was sent was sent.
                           direction = greatest(stored.direction, EXCLUDED.direction)
         RETURNING id, added_revision = revision
@@ -186,6 +215,7 @@ def _message_row(batch: Batch, incoming: Incoming, revision: int, own: set[str])
         incoming.problem,
         revision,
         revision,
+        incoming.server_id,
     ]
 
 

@@ -12,7 +12,8 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 from psycopg.types.json import Jsonb
 
-from postwire.model import AccountId, Flagged, Mailbox, MessageId, Stored
+from postwire.model import AccountId, Flagged, Mailbox, MailboxId, MessageId, Stored
+from postwire.store import labels
 from postwire.store.messages import raise_revision
 
 #: Placements that one transaction takes away; the account's row is locked meanwhile.
@@ -66,7 +67,8 @@ def set_flags(
     A modseq lower than the stored one comes from a slower worker and is passed over, unless
     `force` says that the server counts anew.
     """
-    changed = _changed(connection, mailbox, said, force=force)
+    named = labels.of_mailbox(connection, mailbox)
+    changed = _changed(connection, mailbox, said, named, force=force)
     if not changed:
         return None
     stored = _stored(connection, mailbox.account_id)
@@ -74,20 +76,30 @@ def set_flags(
     connection.cursor().executemany(
         """
         UPDATE placement SET flags = %s, modseq = %s
-         WHERE account_id = %s AND mailbox_id = %s AND uidvalidity = %s AND uid = %s
+         WHERE account_id = %s AND mailbox_id = ANY(%s) AND uidvalidity = %s AND uid = %s
         """,
         [
             [list(by_uid[uid].flags), by_uid[uid].modseq,
-             mailbox.account_id, mailbox.id, _uidvalidity(mailbox), uid]
+             mailbox.account_id, [mailbox.id, *named.values()], _uidvalidity(mailbox), uid]
             for uid, _ in changed
         ],
     )  # fmt: skip
+    if named and mailbox.cursor:
+        told = [(message, by_uid[uid]) for uid, message in changed]
+        uidvalidity = mailbox.cursor.uidvalidity
+        labels.take_away(connection, mailbox, named, uidvalidity, [one for _, one in told])
+        labels.add(connection, mailbox, uidvalidity, told)
     _stamp(connection, mailbox.account_id, {message for _, message in changed}, stored.revision)
     return stored
 
 
 def _changed(
-    connection: Connection[TupleRow], mailbox: Mailbox, said: Sequence[Flagged], *, force: bool
+    connection: Connection[TupleRow],
+    mailbox: Mailbox,
+    said: Sequence[Flagged],
+    named: labels.Labels,
+    *,
+    force: bool,
 ) -> list[tuple[int, MessageId]]:
     # Compared as sets: servers name flags in any order. Read before anything is locked, so that
     # locks are always taken in one order, the account's row first.
@@ -95,20 +107,34 @@ def _changed(
         """
         WITH said AS (
             SELECT (one ->> 0)::bigint AS uid, (one ->> 1)::bigint AS modseq,
-                   ARRAY(SELECT jsonb_array_elements_text(one -> 2)) AS flags
+                   ARRAY(SELECT jsonb_array_elements_text(one -> 2)) AS flags,
+                   CASE WHEN one -> 3 <> 'null' THEN
+                       ARRAY(SELECT jsonb_array_elements(one -> 3)::bigint) END AS labels
               FROM jsonb_array_elements(%(said)s) AS one)
         SELECT placement.uid, placement.message_id
           FROM said
           JOIN placement ON placement.account_id = %(account_id)s
                         AND placement.mailbox_id = %(mailbox_id)s
                         AND placement.uidvalidity = %(uidvalidity)s AND placement.uid = said.uid
-         WHERE NOT (placement.flags @> said.flags AND placement.flags <@ said.flags)
+         WHERE (NOT (placement.flags @> said.flags AND placement.flags <@ said.flags)
+                OR said.labels <> ARRAY(
+                    SELECT labelled.mailbox_id FROM placement AS labelled
+                     WHERE labelled.account_id = %(account_id)s
+                       AND labelled.message_id = placement.message_id
+                       AND labelled.mailbox_id = ANY(%(labels)s)
+                       AND labelled.uid = said.uid
+                     ORDER BY labelled.mailbox_id))
            AND (%(force)s OR coalesce(said.modseq >= placement.modseq, true))
         """,
-        {"said": Jsonb([[one.uid, one.modseq, list(one.flags)] for one in said]),
-         "account_id": mailbox.account_id, "mailbox_id": mailbox.id,
+        {"said": Jsonb([[one.uid, one.modseq, list(one.flags), _labels(named, one)]
+                        for one in said]),
+         "labels": list(named.values()), "account_id": mailbox.account_id, "mailbox_id": mailbox.id,
          "uidvalidity": _uidvalidity(mailbox), "force": force},
     ).fetchall()  # fmt: skip
+
+
+def _labels(named: labels.Labels, one: Flagged) -> list[MailboxId] | None:
+    return labels.find(named, one.labels) if named and one.labels is not None else None
 
 
 def expunge(
@@ -147,10 +173,15 @@ def _remove(
     connection.execute(
         """
         DELETE FROM placement USING unnest(%s::bigint[], %s::bigint[]) AS gone (uidvalidity, uid)
-         WHERE account_id = %s AND mailbox_id = %s
+         WHERE account_id = %s AND mailbox_id = ANY(%s)
            AND placement.uidvalidity = gone.uidvalidity AND placement.uid = gone.uid
         """,
-        [[one[0] for one in found], [one[1] for one in found], mailbox.account_id, mailbox.id],
+        [
+            [one[0] for one in found],
+            [one[1] for one in found],
+            mailbox.account_id,
+            labels.with_labels(connection, mailbox),
+        ],
     )
     _leave(connection, mailbox.account_id, {one[2] for one in found}, stored.revision)
     return stored

@@ -1,10 +1,11 @@
-"""Which messages belong together: threads by References and In-Reply-To.
+"""Which messages belong together: threads by References and In-Reply-To, and as the server says.
 
 The linking of RFC 5256's REFERENCES algorithm, without its merging by subject: all Message-IDs
 that one message names belong to one thread, its own among them. So a parent that comes late finds
 its children, and children find each other by an ancestor that never comes. Whatever the order in
-which messages are stored, the threads are the same. Everything here happens under the lock on the
-account's row that raising its revision takes.
+which messages are stored, the threads are the same. A thread that the server itself names (RFC
+8474, X-GM-THRID) is one more such id, which all its messages name. Everything here happens under
+the lock on the account's row that raising its revision takes.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ class Arrival:
     id: MessageId
     headers: Headers
     internaldate: datetime
+    server_thread: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ def join(
     """
     if not arrivals:
         return
-    keys = {key for arrival in arrivals for key in _keys(arrival.headers)}
+    keys = {key for arrival in arrivals for key in _keys(arrival)}
     known = _find_threads(connection, account_id, keys)
     groups = _grouped(arrivals, known)
     _add_ids(connection, [group for group in groups if not group.threads])
@@ -133,19 +135,26 @@ def participants(kept: Iterable[Sequence[Any]]) -> tuple[Address, ...]:
     return tuple(Address(name, address) for _, _, name, address in kept)
 
 
-def _keys(headers: Headers) -> list[bytes]:
+def _keys(arrival: Arrival) -> list[bytes]:
     """What links a message to others; In-Reply-To counts where there are no References (§3)."""
+    headers = arrival.headers
     replied = [headers.in_reply_to] if headers.in_reply_to else []
     named = [
         *(headers.references or replied),
         *([headers.message_id] if headers.message_id else []),
     ]
-    return [_key(message_id) for message_id in named]
+    told = [_server_key(arrival.server_thread)] if arrival.server_thread else []
+    return told + [_key(message_id) for message_id in named]
 
 
 def _key(message_id: str) -> bytes:
     bare = _QUOTED.sub(lambda quoted: _ESCAPED.sub(r"\1", quoted[1]), message_id.strip("<>"))
     return blake2b(bare.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def _server_key(server_thread: str) -> bytes:
+    # Hashed for another purpose, so that no sender can name a server's thread as a Message-ID.
+    return blake2b(server_thread.encode(), digest_size=16, person=b"server thread").digest()
 
 
 def _find_threads(
@@ -168,7 +177,7 @@ def _grouped(arrivals: Sequence[Arrival], known: dict[bytes, ThreadId]) -> list[
         group.keys.add(key)
     groups: dict[_Group, None] = {}
     for arrival in arrivals:
-        keys = _keys(arrival.headers)
+        keys = _keys(arrival)
         met = list({by_key[key]: None for key in keys if key in by_key})
         # The others join the largest, so that a long thread is not gone through for each message.
         joined = max(met, key=lambda group: len(group.keys), default=_Group())

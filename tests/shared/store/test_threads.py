@@ -411,3 +411,23 @@ def test_a_mailbox_that_begins_anew_leaves_the_threads_as_they_are(
     with transaction(store) as connection:
         found = connection.execute("SELECT id, started_at FROM thread").fetchall()
     assert found == [(1, rows.NOON + timedelta(minutes=1))]
+
+
+def test_a_thread_of_the_server_joins_what_names_nothing(store: Pool) -> None:
+    # Given messages of one thread by the server's word, one by References, and one by neither
+    account = rows.active(store)
+    first = replace(letter("first"), server_thread="threadid:T1")
+    second = replace(letter("second"), server_thread="threadid:T1")
+    answer = letter("answer", "second")
+    # When they are stored, and a sender claims to be of that thread
+    store_in_turn(
+        store,
+        rows.mailbox(store, account),
+        [[first, letter("other")], [second, answer], [letter("claim", message_id="<threadid:T1>")]],
+    )
+    # Then the first three are one thread, and the others are their own
+    with transaction(store) as connection:
+        found = connection.execute("SELECT subject, thread_id FROM message").fetchall()
+    thread = dict(found)
+    assert thread["first"] == thread["second"] == thread["answer"]
+    assert len(set(thread.values())) == 3
