@@ -30,6 +30,7 @@ def main() -> None:
         user = MailUser(server, server.new_user())
         with user.session() as mail:
             mail.select_folder("INBOX")
+            mail.socket().settimeout(PATIENCE)
             fill(user, messages)
             mail.select_folder("INBOX")
             account = system.add_account(user)
