@@ -66,11 +66,13 @@ def test_an_account_whose_login_succeeds_is_added_and_active(
     assert answer.status_code == 201
     assert "correct horse" not in answer.text
     assert list(body) == [
-        *("id", "address", "host", "port", "security", "username", "windowDays", "mailboxes"),
+        *("id", "address", "host", "port", "security", "username", "auth", "provider"),
+        *("windowDays", "mailboxes"),
         *("state", "stateReason", "stateSince", "syncEvery", "lastSyncedAt", "epoch", "revision"),
         *("unread", "createdAt"),
     ]
     assert body["state"] == "active"
+    assert (body["auth"], body["provider"]) == ("password", None)
     assert body["username"] == "ann@example.com"
     assert body["windowDays"] == 30
     assert body["syncEvery"] == 30
@@ -143,7 +145,7 @@ SENSELESS = [
     ("password", "x" * 1025, "length"),
     ("password", "a\0b", "NUL"),
     ("password", "a\r\nb", "line breaks"),
-    ("password", None, "str"),
+    ("password", None, "either password or oauth"),
     ("host", "", "host name"),
     ("host", "-a.example.com", "host name"),
     ("host", "a..b", "host name"),
