@@ -17,6 +17,7 @@ from postwire.errors import (
     AuthenticationFailed,
     CapabilityMissing,
     CredentialUnreadable,
+    NotFound,
     ServerBusy,
     TransientError,
 )
@@ -247,8 +248,8 @@ def test_what_the_user_enters_meanwhile_is_not_overwritten(
     assert (later != earlier, cached) == (True, False)
     assert sso.asked[-1]["refresh_token"] == entered
     # And a run that has begun before gets no further, nor changes anything
-    with transaction(oauth_runtime.pool) as connection:
-        assert oauth_tokens.claim(connection, account, "late") is None
+    with pytest.raises(TransientError, match="connected anew"):
+        access_token(oauth_runtime, account)
     assert access_token(oauth_runtime, now) == (later, True)
 
 
@@ -296,6 +297,15 @@ def test_what_was_given_is_written_down_although_the_database_was_away(
     assert access_token(oauth_runtime, account) == (token, True)
     make_due(oauth_runtime)
     access_token(oauth_runtime, account)
+
+
+def test_an_account_that_is_removed_meanwhile_is_gone(
+    oauth_runtime: Runtime, account: Account
+) -> None:
+    with transaction(oauth_runtime.pool) as connection:
+        accounts.remove(connection, account.user_id, account.id)
+    with pytest.raises(NotFound):
+        access_token(oauth_runtime, account)
 
 
 def test_a_provider_that_the_operator_has_not_named_is_no_fault_of_the_users(

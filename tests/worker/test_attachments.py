@@ -11,13 +11,14 @@ from worker.conftest import Accounts
 from worker.test_sync import run as run_sync
 from worker.test_sync import stored
 
-from postwire.model import Account, Message
-from postwire.store import accounts, contents
+from postwire.model import Account, JobId, Message
+from postwire.store import accounts, contents, jobs
 from postwire.store.contents import Content, Failed, Wanted
 from postwire.store.pool import transaction
-from postwire_worker import attachments
+from postwire_worker import actors, attachments
 from postwire_worker.runtime import Runtime
 from support.mailbox import MailUser, letter
+from support.sso import Sso
 
 LIMIT = 10 * 2**20
 
@@ -255,3 +256,22 @@ def test_a_server_that_cannot_be_reached_is_told_of_and_asked_again_later(
         connection.execute("UPDATE account SET port = %s", [user.server.port])
         connection.execute("UPDATE attachment_request SET failed_at = now() - interval '1 minute'")
     assert fetched(runtime, message) == b"x"
+
+
+def test_an_attachment_of_an_account_by_oauth_is_fetched(
+    oauth_runtime: Runtime, oauth_accounts: Accounts, granter: MailUser, sso: Sso
+) -> None:
+    # Given a message that was synced by an access token, which has ended since
+    account = oauth_accounts.add(granter, grant=sso.grant(granter.name))
+    granter.append(letter(attachment=b"content"))
+    actors.run(oauth_runtime, asked_for(oauth_runtime, account))
+    (message,) = stored(oauth_runtime, account)
+    sso.end_access(granter.name)
+    # Then its attachment is fetched by the next
+    assert fetched(oauth_runtime, message) == b"content"
+    assert len(sso.asked) == 2
+
+
+def asked_for(runtime: Runtime, account: Account) -> JobId:
+    with transaction(runtime.pool) as connection:
+        return jobs.ask(connection, account.id, account.user_id, "push").id

@@ -99,6 +99,7 @@ def test_the_operator_is_told_where_to_look(sso: Sso) -> None:
     [
         (429, "60", 60.0),
         (503, "5", 5.0),
+        (429, "999999999", 3600.0),
         (429, None, None),
         (429, "Fri, 31 Dec 1999 23:59:59 GMT", None),
         (429, "-1", None),

@@ -17,7 +17,7 @@ from postwire import events, model, oauth
 from postwire.credentials import Keyring
 from postwire.errors import AuthenticationFailed, ConnectionLost, StoreUnavailable
 from postwire.model import AccountId
-from postwire.store import accounts, jobs
+from postwire.store import accounts, jobs, oauth_tokens
 from postwire.store.jobs import Asked
 from postwire.store.pool import Pool, transaction
 from postwire_api import ids, problems
@@ -224,6 +224,7 @@ def _resume(
 ) -> Account:
     with transaction(store) as connection:
         account = accounts.resume(connection, user, account_id, credential, provider)
+        oauth_tokens.forget(connection, account)
         asked = jobs.ask(connection, account_id, user, "manual")
     queue.publish(events.of_state(account))
     queue.enqueue([asked])

@@ -18,7 +18,7 @@ from postwire.errors import (
 )
 from postwire.model import Account
 from postwire.oauth import Provider
-from postwire.store import oauth_tokens
+from postwire.store import accounts, oauth_tokens
 from postwire.store.oauth_tokens import Tokens
 from postwire.store.pool import transaction
 from postwire_worker import imap, token_endpoint
@@ -64,6 +64,7 @@ def access_token(
 
     Raises:
         AuthenticationFailed, CredentialUnreadable, ServerBusy, TransientError: there is none.
+        NotFound: nor is there the account any more.
     """
     until = time.monotonic() + PATIENCE
     while True:
@@ -95,7 +96,10 @@ def _usable(
 
 def _claim(runtime: Runtime, account: Account) -> Tokens | None:
     with transaction(runtime.pool) as connection:
-        return oauth_tokens.claim(connection, account, runtime.holder)
+        tokens = oauth_tokens.claim(connection, account, runtime.holder)
+        if tokens is None and accounts.get(connection, account.id).credential != account.credential:
+            raise TransientError("The account was connected anew meanwhile.")
+        return tokens
 
 
 def _asked(

@@ -24,12 +24,17 @@ from postwire.oauth import Provider
 LIMIT = 20.0
 #: Bytes of an answer; the largest tokens have some thousand.
 _ROOM = 64 * 1024
+#: An encoded body could be a thousand times as large as what came.
+_HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}
 #: Seconds that a token is taken to last where the provider does not say (§5.1), and at most.
 _USUAL = 60 * 60.0
 _LONGEST = 24 * 60 * 60.0
+#: Seconds that a provider can make us wait at most.
+_LONGEST_WAIT = 60 * 60.0
 
 #: RFC 6749 §A.12, §A.17; nothing that could end a line, or a field of the SASL message.
 _TOKEN = re.compile(r"[\x20-\x7e]{1,16384}")
+_DIGITS = re.compile(r"[0-9]{1,9}")
 #: It is what Postwire is set to send that is wrong, not what the user granted (§5.2).
 _OPERATORS = {"invalid_client", "unauthorized_client", "unsupported_grant_type", "invalid_request"}
 #: The user has to be asked again (§4.1.2.1, §5.2; OpenID Connect Core §3.1.2.6). Any other code may
@@ -143,10 +148,6 @@ async def _post(provider: Provider, form: dict[str, str], context: ssl.SSLContex
         raise TransientError(f"{provider.name} cannot be reached.") from None
 
 
-#: An encoded body could be a thousand times as large as what came.
-_HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}
-
-
 async def _body(name: str, response: httpx.Response) -> bytes:
     body = bytearray()
     async for piece in response.aiter_raw():
@@ -161,7 +162,7 @@ def _read(name: str, answer: _Answer) -> Granted:
         case 200:
             return _granted(name, answer.body)
         case 429 | 503:
-            wait = float(answer.retry_after) if _is_seconds(answer.retry_after) else None
+            wait = _seconds(answer.retry_after)
             raise ServerBusy(f"{name} asks to come back later.", retry_after=wait)
         case status if 400 <= status < 500:  # noqa: PLR2004
             raise _refusal(name, answer.body)
@@ -169,9 +170,9 @@ def _read(name: str, answer: _Answer) -> Granted:
             raise _nonsense(name)
 
 
-def _is_seconds(text: str) -> bool:
-    """Whether it is the number of RFC 9110 §10.2.3; nobody is known to give a date."""
-    return text.isascii() and text.isdigit() and len(text) <= 9  # noqa: PLR2004
+def _seconds(text: str) -> float | None:
+    """The number of RFC 9110 §10.2.3; nobody is known to give a date."""
+    return min(float(text), _LONGEST_WAIT) if _DIGITS.fullmatch(text) else None
 
 
 def _granted(name: str, body: bytes) -> Granted:

@@ -53,6 +53,7 @@ def claim(connection: Connection[TupleRow], account: Account, holder: str) -> To
         SELECT id, credential, %(holder)s, now() + make_interval(secs => %(hold)s)
           FROM account
          WHERE id = %(id)s AND credential = %(credential)s
+           FOR KEY SHARE
             ON CONFLICT (account_id) DO UPDATE
            SET credential = excluded.credential, holder = excluded.holder,
                held_until = excluded.held_until,
@@ -108,6 +109,14 @@ def keep(
         },
     )
     return kept.rowcount > 0
+
+
+def forget(connection: Connection[TupleRow], account: Account) -> None:
+    """Drop what was got by any former credential of the account."""
+    connection.execute(
+        "DELETE FROM oauth_token WHERE account_id = %s AND credential <> %s",
+        [account.id, account.credential],
+    )
 
 
 def let_go(connection: Connection[TupleRow], account: Account, holder: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 from postwire.model import Account
@@ -117,6 +118,36 @@ def test_a_credential_that_was_entered_begins_anew(store: Pool) -> None:
     assert not keep(store, account, b"second", refresh=b"lost")
     assert claim(store, account, "slow") is None
     assert keep(store, now, b"entered")
+
+
+def test_what_was_got_by_a_former_credential_is_forgotten(store: Pool) -> None:
+    # Given tokens
+    account = rows.active(store)
+    claim(store, account)
+    keep(store, account, account.credential)
+    with transaction(store) as connection:
+        # When nothing has changed, they stay
+        oauth_tokens.forget(connection, account)
+        assert oauth_tokens.get(connection, account) is not None
+    # When another credential was entered, they go
+    now = enter(store, account, b"entered")
+    with transaction(store) as connection:
+        oauth_tokens.forget(connection, now)
+        assert oauth_tokens.get(connection, account) is None
+
+
+def test_who_asks_while_the_account_is_removed_is_told_that_it_is_gone(store: Pool) -> None:
+    # Given an account that is being removed
+    account = rows.active(store)
+    with ThreadPoolExecutor(1) as threads:
+        with transaction(store) as connection:
+            accounts.remove(connection, account.user_id, account.id)
+            # When somebody claims it before that is committed
+            claiming = threads.submit(claim, store, account)
+            time.sleep(0.3)
+            assert not claiming.done()
+        # Then there is nothing to be had
+        assert claiming.result(timeout=10) is None
 
 
 def test_an_account_that_is_gone_has_no_tokens(store: Pool) -> None:
