@@ -145,6 +145,8 @@ def test_what_is_no_answer_of_the_protocol_stops_no_account(sso: Sso, status: in
         b'{"access_token": "canary", "expires_in": "soon"}',
         b'{"access_token": "' + b"x" * 20_000 + b'"}',
         b"[" * 60_000,
+        # More than is read, but for that in order.
+        b'{"access_token": "canary", "expires_in": 3600}' + b" " * 70_000,
     ],
 )
 def test_a_success_that_makes_no_sense_is_none(sso: Sso, body: bytes) -> None:
