@@ -20,6 +20,8 @@ from psycopg import sql
 from postwire_demo.servers import postgres, valkey
 from support.dovecot import Dovecot
 from support.dovecot import dovecot as run_dovecot
+from support.sso import Sso, dovecot_settings
+from support.sso import sso as run_sso
 
 TEMPLATE = "postwire_template"
 
@@ -94,6 +96,32 @@ def elder_dovecot() -> Iterator[Dovecot]:
         with run_dovecot(
             binary, Path(folder), "imap_capability = IMAP4rev1 MOVE UIDPLUS UNSELECT"
         ) as server:
+            yield server
+
+
+@pytest.fixture(scope="session")
+def sso_server() -> Iterator[Sso]:
+    """An own OAuth provider."""
+    with run_sso() as provider:
+        yield provider
+
+
+@pytest.fixture
+def sso(sso_server: Sso) -> Sso:
+    """The provider, behaving; it remembers nobody."""
+    fresh = Sso(port=sso_server.port)
+    for name in ("grants", "access", "expires_in", "rotates", "delay", "misbehaves", "asked"):
+        setattr(sso_server, name, getattr(fresh, name))
+    return sso_server
+
+
+@pytest.fixture(scope="session")
+def oauth_dovecot(sso_server: Sso) -> Iterator[Dovecot]:
+    """An own Dovecot that takes passwords, and the provider's tokens by both mechanisms."""
+    binary = _installed("dovecot", "/usr/sbin/dovecot", package="dovecot-imapd")
+    with TemporaryDirectory(prefix="postwire-dovecot-") as folder:
+        settings = dovecot_settings(sso_server, Path(folder) / "oauth2.conf")
+        with run_dovecot(binary, Path(folder), settings) as server:
             yield server
 
 

@@ -40,6 +40,7 @@ FENCES = {
     "socketio": ("services/gateway/",),
     "engineio": ("services/gateway/",),
     "aiohttp": ("services/gateway/",),
+    "httpx": ("services/sync-worker/postwire_worker/token_endpoint.py",),
     "litestar": ("services/api/",),
     "nh3": ("services/api/postwire_api/html.py",),
     "jwt": ("shared/postwire/tokens.py",),

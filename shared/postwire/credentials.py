@@ -1,7 +1,8 @@
-"""IMAP passwords at rest: AES-256-GCM with the account id as associated data.
+"""IMAP passwords and OAuth tokens at rest: AES-256-GCM, bound to their account and their kind.
 
-A sealed credential is `key id || 0x00 || nonce (12 bytes) || ciphertext and tag`. Binding it to
-the account id means that a row copied to another account opens nothing there. The nonce is
+A sealed credential is `key id || 0x00 || nonce (12 bytes) || ciphertext and tag`. Account id
+and kind are its associated data, so that what is copied to another place opens nothing there: no
+token is ever sent where a password belongs. The nonce is
 random (NIST SP 800-38D §8.2.2); a key seals far fewer than 2**32 credentials.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 import base64
 import os
 from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -19,6 +21,15 @@ from postwire.errors import CredentialUnreadable, SettingsError
 _NONCE_BYTES = 12
 _KEY_BYTES = 32
 
+Kind: TypeAlias = Literal["password", "refresh token", "access token"]
+
+#: What helps when one cannot be opened.
+_REMEDY: dict[Kind, str] = {
+    "password": "enter the password again",
+    "refresh token": "connect the account again",
+    "access token": "connect the account again",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Keyring:
@@ -27,33 +38,40 @@ class Keyring:
     current: str
     keys: dict[str, AESGCM] = field(repr=False)
 
-    def seal(self, account_id: str, secret: str) -> bytes:
+    def seal(self, account_id: str, secret: str, kind: Kind = "password") -> bytes:
         """`secret` sealed for `account_id`."""
         nonce = os.urandom(_NONCE_BYTES)
-        ciphertext = self.keys[self.current].encrypt(nonce, secret.encode(), account_id.encode())
+        ciphertext = self.keys[self.current].encrypt(
+            nonce, secret.encode(), _place(account_id, kind)
+        )
         return self.current.encode() + b"\0" + nonce + ciphertext
 
-    def open(self, account_id: str, sealed: bytes) -> str:
+    def open(self, account_id: str, sealed: bytes, kind: Kind = "password") -> str:
         """The secret in `sealed`.
 
         Raises:
-            CredentialUnreadable: the key is not set, or this was sealed for another account.
+            CredentialUnreadable: the key is not set, or this was sealed for another account, or
+                as another kind.
         """
         key_id, _, rest = sealed.partition(b"\0")
         key = self.keys.get(key_id.decode(errors="replace"))
         if key is None:
             raise CredentialUnreadable(
-                "The stored password was sealed with a key that is not set; "
-                "add that key to POSTWIRE_CREDENTIAL_KEYS, or enter the password again."
+                f"The stored {kind} was sealed with a key that is not set; "
+                f"add that key to POSTWIRE_CREDENTIAL_KEYS, or {_REMEDY[kind]}."
             )
         try:
-            secret = key.decrypt(rest[:_NONCE_BYTES], rest[_NONCE_BYTES:], account_id.encode())
+            secret = key.decrypt(rest[:_NONCE_BYTES], rest[_NONCE_BYTES:], _place(account_id, kind))
         except (InvalidTag, ValueError):
             raise CredentialUnreadable(
-                "The stored password cannot be opened with the keys that are set; "
-                "enter the password again."
+                f"The stored {kind} cannot be opened with the keys that are set; {_REMEDY[kind]}."
             ) from None
         return secret.decode()
+
+
+def _place(account_id: str, kind: Kind) -> bytes:
+    # Passwords were there first, and stay as they are.
+    return account_id.encode() if kind == "password" else f"{account_id} {kind}".encode()
 
 
 def make_keyring(text: str) -> Keyring:

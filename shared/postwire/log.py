@@ -15,7 +15,7 @@ _AT_LEAST = {
     "imapclient.imaplib": logging.INFO,
     "socketio": logging.WARNING,
     "engineio": logging.WARNING,
-    "httpx": logging.INFO,
+    "httpx": logging.WARNING,
     "httpcore": logging.INFO,
 }
 

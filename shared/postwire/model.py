@@ -51,6 +51,8 @@ class Account:
     created_at: datetime
     #: Names, special uses and "*", as the user set them; None means INBOX and Sent.
     mailboxes: list[str] | None = None
+    #: Who gives out access for the refresh token that `credential` is; None: it is a password.
+    oauth_provider: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

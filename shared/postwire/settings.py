@@ -85,6 +85,8 @@ class ApiSettings(_WithDatabase, _WithRedis):
     realtime_secret: Secret
     #: `id:base64` of 32 bytes, comma separated; the first seals, all open.
     credential_keys: SecretStr
+    #: OAuth providers by name, as a JSON object; see docs/oauth.md.
+    oauth_providers: SecretStr = SecretStr("{}")
     #: The gateway's address as a browser sees it; empty means the page's own origin.
     gateway_url: str = ""
     #: Origins other than the page's own that may call the API, comma separated.
@@ -98,6 +100,8 @@ class WorkerSettings(_WithDatabase, _WithRedis):
 
     #: `id:base64` of 32 bytes, comma separated; the first seals, all open.
     credential_keys: SecretStr
+    #: OAuth providers by name, as a JSON object; see docs/oauth.md.
+    oauth_providers: SecretStr = SecretStr("{}")
     #: PEM bundle of certificate authorities trusted beside the system's.
     imap_ca_file: Path | None = None
     #: Queues this worker serves, comma separated.
@@ -113,6 +117,8 @@ class WatcherSettings(_WithDatabase, _WithRedis):
 
     #: `id:base64` of 32 bytes, comma separated; the first seals, all open.
     credential_keys: SecretStr
+    #: OAuth providers by name, as a JSON object; see docs/oauth.md.
+    oauth_providers: SecretStr = SecretStr("{}")
     #: PEM bundle of certificate authorities trusted beside the system's.
     imap_ca_file: Path | None = None
     #: Seconds between looks at an account whose server has no IDLE.

@@ -28,6 +28,8 @@ def settings(database_url: str, redis_url: str) -> ApiSettings:
         jwt_secret=JWT_SECRET,
         realtime_secret=REALTIME_SECRET,
         credential_keys=KEYS,
+        oauth_providers='{"google": {"client_id": "g", "client_secret": "canary"}, '
+        '"microsoft": {"client_id": "m"}}',
         gateway_url="https://gateway.example.com",
         cors_origins=["https://app.example.com"],
     )

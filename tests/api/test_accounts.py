@@ -12,14 +12,17 @@ import pytest
 import redis
 from litestar import Litestar
 from litestar.testing import TestClient
+from pydantic import SecretStr
 
 from postwire import events
 from postwire.credentials import make_keyring
+from postwire.errors import CredentialUnreadable, SettingsError
 from postwire.model import AccountState
 from postwire.settings import ApiSettings
 from postwire.store import accounts, jobs
 from postwire.store.pool import Pool, transaction
 from postwire_api import accounts as routes
+from postwire_api.app import create_app
 from support import rows
 
 Client = TestClient[Litestar]
@@ -66,11 +69,13 @@ def test_an_account_whose_login_succeeds_is_added_and_active(
     assert answer.status_code == 201
     assert "correct horse" not in answer.text
     assert list(body) == [
-        *("id", "address", "host", "port", "security", "username", "windowDays", "mailboxes"),
+        *("id", "address", "host", "port", "security", "username", "auth", "provider"),
+        *("windowDays", "mailboxes"),
         *("state", "stateReason", "stateSince", "syncEvery", "lastSyncedAt", "epoch", "revision"),
         *("unread", "createdAt"),
     ]
     assert body["state"] == "active"
+    assert (body["auth"], body["provider"]) == ("password", None)
     assert body["username"] == "ann@example.com"
     assert body["windowDays"] == 30
     assert body["syncEvery"] == 30
@@ -143,7 +148,7 @@ SENSELESS = [
     ("password", "x" * 1025, "length"),
     ("password", "a\0b", "NUL"),
     ("password", "a\r\nb", "line breaks"),
-    ("password", None, "str"),
+    ("password", None, "either password or oauth"),
     ("host", "", "host name"),
     ("host", "-a.example.com", "host name"),
     ("host", "a..b", "host name"),
@@ -264,3 +269,104 @@ def test_a_pause_is_answered_at_once_while_redis_is_paused(
         # Then the event is nobody's hurry
         assert time.monotonic() - began < 0.5
         assert answer.status_code == 200
+
+
+GRANTED = {key: value for key, value in NEW.items() if key != "password"} | {
+    "oauth": {"provider": "google", "refreshToken": "canary-refresh"}
+}
+
+
+def test_an_account_is_added_by_oauth_and_shows_no_token(
+    ann: Client, store: Pool, settings: ApiSettings
+) -> None:
+    # Given a worker that gets in
+    with a_worker_that_finds(store, "active", None):
+        # When an account is added by what its owner has granted
+        answer = ann.post("/api/accounts", json=GRANTED)
+    # Then it says by whom, and not what
+    assert answer.status_code == 201, answer.text
+    assert (answer.json()["auth"], answer.json()["provider"]) == ("oauth", "google")
+    assert "canary" not in answer.text
+    # And the refresh token is sealed as such, so that it is no password
+    with transaction(store) as connection:
+        (account,) = accounts.list_of_user(connection, "ann")
+    keyring = make_keyring(settings.credential_keys.get_secret_value())
+    assert keyring.open(account.id, account.credential, "refresh token") == "canary-refresh"
+    with pytest.raises(CredentialUnreadable):
+        keyring.open(account.id, account.credential)
+
+
+def test_a_login_is_changed_from_a_password_to_oauth_and_back(
+    ann: Client, store: Pool, settings: ApiSettings
+) -> None:
+    # Given an account with a password
+    account = rows.active(store)
+    path = f"/api/accounts/{account.id}"
+    keyring = make_keyring(settings.credential_keys.get_secret_value())
+
+    def credential() -> bytes:
+        with transaction(store) as connection:
+            return accounts.get(connection, account.id).credential
+
+    # When it gets a grant, that is what counts from now on
+    grant = {"provider": "microsoft", "refreshToken": "granted"}
+    changed = ann.put(f"{path}/credential", json={"oauth": grant}).json()
+    assert (changed["auth"], changed["provider"]) == ("oauth", "microsoft")
+    assert changed["state"] == "connecting"
+    assert keyring.open(account.id, credential(), "refresh token") == "granted"
+    # When it is tried again, it stays so
+    resumed = ann.post(f"{path}/resume").json()
+    assert (resumed["auth"], resumed["provider"]) == ("oauth", "microsoft")
+    # When it gets a password, then that is it
+    changed = ann.put(f"{path}/credential", json={"password": "again"}).json()
+    assert (changed["auth"], changed["provider"]) == ("password", None)
+    assert keyring.open(account.id, credential()) == "again"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"password": "x"}, "either password or oauth"),
+        ({"oauth": None}, "either password or oauth"),
+        ({"security": "none"}, "tls or starttls"),
+        (
+            {"oauth": {"provider": "canary", "refreshToken": "canary"}},
+            "those that are: google, microsoft",
+        ),
+        ({"oauth": {"provider": "google", "refreshToken": ""}}, "length"),
+        ({"oauth": {"provider": "google", "refreshToken": "canary\n"}}, "printable"),
+        ({"oauth": {"provider": "google", "refreshToken": "canary\u00e9"}}, "printable"),
+        ({"oauth": {"provider": "google"}}, "refreshToken"),
+        (
+            {"oauth": {"provider": "google", "refreshToken": "x", "tokenUrl": "http://10.0.0.1"}},
+            "tokenUrl",
+        ),
+    ],
+)
+def test_a_grant_that_makes_no_sense_is_refused_in_words(
+    ann: Client, change: dict[str, object], words: str
+) -> None:
+    # When an account with it is added
+    answer = ann.post("/api/accounts", json=GRANTED | change)
+    # Then the answer says what is wrong, without the token
+    assert answer.status_code == 400
+    assert words in answer.json()["detail"]
+    assert "canary" not in answer.text
+    assert ann.get("/api/accounts").json() == {"accounts": []}
+
+
+def test_an_unknown_provider_changes_no_credential(ann: Client, store: Pool) -> None:
+    account = rows.active(store)
+    grant = {"provider": "elsewhere", "refreshToken": "x"}
+    answer = ann.put(f"/api/accounts/{account.id}/credential", json={"oauth": grant})
+    assert answer.status_code == 400
+    assert "google, microsoft" in answer.json()["detail"]
+    with transaction(store) as connection:
+        assert accounts.get(connection, account.id).credential == account.credential
+
+
+def test_providers_that_cannot_be_read_are_said_at_the_start(settings: ApiSettings) -> None:
+    broken = settings.model_copy(update={"oauth_providers": SecretStr('{"corp": "canary"}')})
+    with pytest.raises(SettingsError, match="POSTWIRE_OAUTH_PROVIDERS") as raised:
+        create_app(broken)
+    assert "canary" not in str(raised.value)

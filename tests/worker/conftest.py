@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import pytest
@@ -18,6 +18,7 @@ from postwire.store.pool import make_pool, transaction
 from postwire_worker.runtime import Runtime
 from support.dovecot import Dovecot
 from support.mailbox import MailUser, trusting
+from support.sso import Sso
 
 # The same examples each time, so that a failure is a change's; and no clock, for the machine is
 # shared: what must not take long is tested by itself.
@@ -88,9 +89,11 @@ class Accounts:
         port: int | None = None,
         security: Security = "none",
         window_days: int | None = 30,
+        grant: str | None = None,
     ) -> Account:
-        """An account for the mail user, `connecting` still."""
+        """An account for the mail user, `connecting` still; by the `grant` of `corp`, if any."""
         account_id = AccountId(str(uuid.uuid4()))
+        seal = self.runtime.keyring.seal
         secret = self.dovecot.password if password is None else password
         ports = {"tls": self.dovecot.tls_port}
         with transaction(self.runtime.pool) as connection:
@@ -103,8 +106,11 @@ class Accounts:
                 port=port or ports.get(security, self.dovecot.port),
                 security=security,
                 username=user.name,
-                credential=self.runtime.keyring.seal(account_id, secret),
+                credential=seal(account_id, grant, "refresh token")
+                if grant
+                else seal(account_id, secret),
                 window_days=window_days,
+                oauth_provider="corp" if grant else None,
             )
 
     def get(self, account: Account) -> Account:
@@ -123,6 +129,24 @@ def user(dovecot: Dovecot) -> MailUser:
 def add_account(runtime: Runtime, dovecot: Dovecot) -> Accounts:
     """Adds accounts to the database."""
     return Accounts(runtime, dovecot)
+
+
+@pytest.fixture
+def oauth_runtime(runtime: Runtime, sso: Sso, oauth_dovecot: Dovecot) -> Runtime:
+    """A runtime that knows the provider `corp`."""
+    return replace(runtime, providers=sso.providers, ssl_context=trusting(oauth_dovecot))
+
+
+@pytest.fixture
+def oauth_accounts(oauth_runtime: Runtime, oauth_dovecot: Dovecot) -> Accounts:
+    """Adds accounts on the Dovecot that takes the provider's tokens."""
+    return Accounts(oauth_runtime, oauth_dovecot)
+
+
+@pytest.fixture
+def granter(oauth_dovecot: Dovecot) -> MailUser:
+    """A mail user there."""
+    return MailUser(oauth_dovecot, oauth_dovecot.new_user())
 
 
 @pytest.fixture(params=["with every extension", "with none"])

@@ -29,6 +29,7 @@ from postwire_worker.runtime import Runtime
 from support.fake_imap import Wire, fake_imap, mailbox
 from support.mailbox import MailUser, letter
 from support.processes import eventually
+from support.sso import Misbehaviour, Sso, saying
 from support.told import Told, listening
 
 
@@ -672,3 +673,96 @@ def test_flags_and_expunged_messages_are_told_and_count_nothing(
     # Then both are told, each with its revision
     assert [(event.type, event.count) for event in heard] == [("flags", 0), ("expunged", 0)]
     assert [event.revision - heard[0].revision for event in heard] == [0, 1]
+
+
+def test_an_account_by_oauth_is_synced_from_its_first_login_on(
+    oauth_runtime: Runtime, oauth_accounts: Accounts, granter: MailUser, sso: Sso
+) -> None:
+    # Given a new account by a grant, with mail, over TLS
+    account = oauth_accounts.add(granter, grant=sso.grant(granter.name), security="tls")
+    granter.append(letter("one"), letter("two"))
+
+    # When its first job runs, and another after the access has ended in the middle
+    run(oauth_runtime, ask(oauth_runtime, account, "manual"))
+    first = (oauth_accounts.get(account).state, subjects(oauth_runtime, account))
+    sso.end_access(granter.name)
+    granter.append(letter("three"))
+    run(oauth_runtime, ask(oauth_runtime, account))
+
+    # Then all of it is there, and the provider was asked twice
+    assert (first[0], sorted(first[1])) == ("active", ["one", "two"])
+    assert sorted(subjects(oauth_runtime, account)) == ["one", "three", "two"]
+    assert oauth_accounts.get(account).state == "active"
+    assert len(sso.asked) == 2
+
+
+def test_access_that_was_withdrawn_stops_the_account_until_it_is_connected_again(
+    oauth_runtime: Runtime, oauth_accounts: Accounts, granter: MailUser, sso: Sso
+) -> None:
+    # Given an account whose owner has withdrawn the access
+    account = oauth_accounts.add(granter, grant=sso.grant(granter.name))
+    run(oauth_runtime, ask(oauth_runtime, account))
+    sso.withdraw(granter.name)
+
+    # When jobs run
+    for _ in range(3):
+        run(oauth_runtime, ask(oauth_runtime, account))
+
+    # Then the user is told so, and the provider is asked no more
+    now = oauth_accounts.get(account)
+    assert now.state == "auth_failed"
+    assert now.state_reason == "Access was withdrawn; connect the account again."
+    assert len(sso.asked) == 2
+
+    # And when the owner grants it again, it works again
+    sealed = oauth_runtime.keyring.seal(account.id, sso.grant(granter.name), "refresh token")
+    with transaction(oauth_runtime.pool) as connection:
+        accounts.resume(connection, "owner", account.id, sealed, "corp")
+    run(oauth_runtime, ask(oauth_runtime, account))
+    assert oauth_accounts.get(account).state == "active"
+
+
+@pytest.mark.parametrize("said", [saying(503, b""), saying(401, {"error": "invalid_client"})])
+def test_a_provider_in_trouble_puts_the_job_off_and_leaves_the_account_as_it_is(
+    oauth_runtime: Runtime,
+    oauth_accounts: Accounts,
+    granter: MailUser,
+    sso: Sso,
+    said: Misbehaviour,
+) -> None:
+    # Given an account that works, and whose next access token cannot be had
+    account = oauth_accounts.add(granter, grant=sso.grant(granter.name))
+    run(oauth_runtime, ask(oauth_runtime, account))
+    with transaction(oauth_runtime.pool) as connection:
+        connection.execute("UPDATE oauth_token SET fresh_until = now()")
+    sso.misbehaves = said
+
+    # When a job runs
+    job_id = ask(oauth_runtime, account)
+    run(oauth_runtime, job_id)
+
+    # Then it is tried again later, and then it works
+    assert state_of(oauth_runtime, job_id) == "delayed"
+    assert oauth_accounts.get(account).state == "active"
+    sso.misbehaves = None
+    due_now(oauth_runtime, job_id)
+    run(oauth_runtime, job_id)
+    assert state_of(oauth_runtime, job_id) == "completed"
+
+
+def test_a_provider_that_says_how_long_to_wait_is_not_asked_before(
+    oauth_runtime: Runtime, oauth_accounts: Accounts, granter: MailUser, sso: Sso
+) -> None:
+    # Given a provider that asks for ten minutes
+    account = oauth_accounts.add(granter, grant=sso.grant(granter.name))
+    sso.misbehaves = saying(429, b"", {"Retry-After": "600"})
+
+    # When a job runs
+    job_id = ask(oauth_runtime, account)
+    before = datetime.now(UTC)
+    run(oauth_runtime, job_id)
+
+    # Then the next attempt is after that
+    job = job_of(oauth_runtime, job_id)
+    assert job is not None
+    assert job.run_at >= before + timedelta(seconds=595)

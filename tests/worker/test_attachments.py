@@ -17,16 +17,17 @@ from worker.test_sync import run as run_sync
 from worker.test_sync import stored
 
 from postwire.jobs import enqueue_fetch
-from postwire.model import Account, Message
-from postwire.store import accounts, contents
+from postwire.model import Account, JobId, Message
+from postwire.store import accounts, contents, jobs
 from postwire.store.contents import Content, Failed, Wanted
 from postwire.store.pool import transaction
-from postwire_worker import attachments
+from postwire_worker import actors, attachments
 from postwire_worker.runtime import Runtime
 from support.fake_imap import fake_imap
 from support.mailbox import MailUser, letter
 from support.processes import eventually
 from support.service import process
+from support.sso import Sso
 
 LIMIT = 10 * 2**20
 
@@ -349,3 +350,22 @@ def test_a_process_that_ends_leaves_what_it_fetched_to_another_at_once(
     move_to(runtime, user.server.port)
     with process("postwire_worker", given_, tmp_path):
         assert eventually(lambda: isinstance(found(runtime, wanted), Content), 20)
+
+
+def test_an_attachment_of_an_account_by_oauth_is_fetched(
+    oauth_runtime: Runtime, oauth_accounts: Accounts, granter: MailUser, sso: Sso
+) -> None:
+    # Given a message that was synced by an access token, which has ended since
+    account = oauth_accounts.add(granter, grant=sso.grant(granter.name))
+    granter.append(letter(attachment=b"content"))
+    actors.run(oauth_runtime, asked_for(oauth_runtime, account))
+    (message,) = stored(oauth_runtime, account)
+    sso.end_access(granter.name)
+    # Then its attachment is fetched by the next
+    assert fetched(oauth_runtime, message) == b"content"
+    assert len(sso.asked) == 2
+
+
+def asked_for(runtime: Runtime, account: Account) -> JobId:
+    with transaction(runtime.pool) as connection:
+        return jobs.ask(connection, account.id, account.user_id, "push").id

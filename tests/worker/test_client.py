@@ -8,8 +8,9 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 
 import pytest
 from worker.conftest import unsaved
@@ -485,3 +486,92 @@ def test_nothing_of_the_conversation_is_formatted_for_a_log(
             assert c._imap.debug == 0
     assert "canary-x" not in caplog.text
     assert "LOGIN" not in caplog.text
+
+
+def showing(challenge: bytes, answer: bytes) -> Callable[[Wire, str], None]:
+    """A server that refuses a token: with a challenge, and the last answer after it."""
+
+    def refuse(wire: Wire, tag: str) -> None:
+        wire.send(b"+ \r\n")
+        wire.line()
+        wire.send(b"+ " + base64.b64encode(challenge) + b"\r\n")
+        wire.line()
+        wire.send(answer.replace(b"TAG", tag.encode()))
+
+    return refuse
+
+
+def token_refused(server: FakeImap) -> PostwireError:
+    account = replace(unsaved(server.host, server.port), oauth_provider="corp")
+    with pytest.raises(PostwireError) as raised:
+        log_in(account, "canary-token", make_ssl_context(None))
+    assert "canary" not in str(raised.value)
+    return raised.value
+
+
+@pytest.mark.parametrize(
+    ("mechanisms", "chosen", "acknowledged"),
+    [
+        (("AUTH=XOAUTH2", "AUTH=OAUTHBEARER", "AUTH=PLAIN"), "OAUTHBEARER", b"\x01"),
+        (("AUTH=XOAUTH2", "AUTH=PLAIN"), "XOAUTH2", b""),
+    ],
+)
+def test_a_refused_token_is_acknowledged_as_its_mechanism_demands(
+    mechanisms: tuple[str, ...], chosen: str, acknowledged: bytes
+) -> None:
+    # Given a server that refuses a token with a reason
+    refuse = showing(b'{"status":"insufficient_scope"}', b"TAG NO [AUTHENTICATIONFAILED] no\r\n")
+    answers = {**capabilities("IMAP4rev1", *mechanisms), "AUTHENTICATE": refuse}
+    with fake_imap(answers) as server:
+        # When it is shown one
+        error = token_refused(server)
+
+    # Then the reason is told, and the server got what it waits for
+    assert isinstance(error, AuthenticationFailed)
+    assert "(insufficient_scope); connect" in str(error)
+    assert server.heard("AUTHENTICATE") == [f"AUTHENTICATE {chosen}"]
+    assert base64.b64decode(server.lines[-1]) == acknowledged
+    assert not server.heard("LOGIN")
+
+
+@pytest.mark.parametrize(
+    ("challenge", "answer", "kind"),
+    [
+        (b'{"status":"400"}', b"TAG NO no\r\n", AuthenticationFailed),
+        (b'{"status":"<b>canary</b>"}', b"TAG NO no\r\n", AuthenticationFailed),
+        (b"canary", b"TAG NO no\r\n", AuthenticationFailed),
+        (b'{"status":"500"}', b"TAG NO no\r\n", TransientError),
+        (b'{"status":"401"}', b"TAG NO [UNAVAILABLE] later\r\n", ServerBusy),
+        (b'{"status":"401"}', b"TAG NO [SERVERBUG] sorry\r\n", TransientError),
+        (b'{"status":"401"}', b"* BYE gone\r\n", ConnectionLost),
+    ],
+)
+@pytest.mark.usefixtures("impatient")
+def test_what_is_no_fault_of_the_token_does_not_count_against_it(
+    challenge: bytes, answer: bytes, kind: type[PostwireError]
+) -> None:
+    answers = {
+        **capabilities("IMAP4rev1", "AUTH=OAUTHBEARER"),
+        "AUTHENTICATE": showing(challenge, answer),
+    }
+    with fake_imap(answers) as server:
+        assert type(token_refused(server)) is kind
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("answer", [b"+ !canary\r\n", b"", b"+ \r\n" * 3 + b"TAG OK done\r\n"])
+def test_an_exchange_that_makes_no_sense_is_an_error_of_ours_or_none(answer: bytes) -> None:
+    def respond(wire: Wire, tag: str) -> None:
+        wire.send(answer.replace(b"TAG", tag.encode()))
+        wire.cut() if answer.startswith(b"+ !") else wire.line()
+
+    answers = {**capabilities("IMAP4rev1", "AUTH=XOAUTH2"), "AUTHENTICATE": respond}
+    with fake_imap(answers) as server:
+        account = replace(unsaved(server.host, server.port), oauth_provider="corp")
+        # When a login is tried
+        with suppress(TransientError):
+            log_in(account, "canary-token", make_ssl_context(None)).hang_up()
+
+    # Then the token was shown once at most
+    shown = base64.b64encode(b"user=robin\x01auth=Bearer canary-token\x01\x01").decode()
+    assert server.lines.count(shown) <= 1

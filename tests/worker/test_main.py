@@ -23,6 +23,7 @@ from support.fake_imap import Wire, fake_imap
 from support.mailbox import MailUser, letter
 from support.processes import eventually
 from support.service import process, start
+from support.sso import Sso
 
 MODULE = "postwire_worker"
 
@@ -58,6 +59,7 @@ def given(runtime: Runtime, redis_url: str, dovecot: Dovecot) -> dict[str, str]:
             ],
         ),
         ({"credential_keys": "k1:c2hvcnQ="}, ["each key is id:base64 of 32 random bytes"]),
+        ({"oauth_providers": '{"corp": {"client_id": "x"}}'}, ["OAUTH_PROVIDERS: corp: Object"]),
     ],
 )
 def test_settings_that_will_not_do_are_said_at_once_and_end_with_2(
@@ -75,6 +77,42 @@ def test_settings_that_will_not_do_are_said_at_once_and_end_with_2(
     assert all(sentence in written for sentence in said)
     assert "Traceback" not in written
     assert not [value for value in given.values() if len(value) > 20 and value in written]
+
+
+def test_the_process_syncs_by_oauth_and_no_secret_is_in_its_log(
+    oauth_runtime: Runtime,
+    oauth_accounts: Accounts,
+    oauth_dovecot: Dovecot,
+    granter: MailUser,
+    given: dict[str, str],
+    sso: Sso,
+    tmp_path: Path,
+) -> None:
+    # Given a process that is told of a provider, and logs everything
+    settings = given | {
+        "oauth_providers": sso.setting,
+        "imap_ca_file": str(oauth_dovecot.ca_file),
+        "log_level": "DEBUG",
+    }
+    account = oauth_accounts.add(granter, grant=sso.grant(granter.name), security="tls")
+    granter.append(letter("hello"))
+    with process(MODULE, settings, tmp_path) as p:
+        # When an account by a grant is synced, and then access is withdrawn
+        for state in ("completed", "failed"):
+            job = ask(oauth_runtime, account)
+            enqueue(oauth_runtime.broker, job, "push")
+            assert eventually(
+                lambda job=job, state=state: state_of(oauth_runtime, job) == state, 20
+            )
+            sso.withdraw(granter.name)
+
+        # Then its metrics say what was asked, and its log says no secret
+        metrics = p.get("/metrics")[1]
+        assert 'postwire_oauth_refreshes_total{outcome="refreshed"} 1.0' in metrics
+        assert 'postwire_oauth_refreshes_total{outcome="refused"} 1.0' in metrics
+        assert "canary" not in metrics
+    assert "canary" not in p.output.read_text()
+    assert subjects(oauth_runtime, account) == ["hello"]
 
 
 def test_the_process_syncs_and_shows_what_it_did(

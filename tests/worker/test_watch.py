@@ -27,6 +27,7 @@ from support.fake_imap import Answer, FakeImap, Wire, capabilities, fake_imap, m
 from support.mailbox import MailUser, letter
 from support.processes import eventually
 from support.relay import relay
+from support.sso import Sso
 
 IDLING = capabilities("IMAP4rev1", "IDLE")
 STARTED = b"+ idling\r\n"
@@ -464,3 +465,40 @@ def test_where_inbox_is_a_label_all_mail_is_waited_at(
             assert eventually(lambda: running.watch.idling)
     # Then INBOX was not opened
     assert server.heard("EXAMINE") == ['EXAMINE "[Gmail]/All Mail"']
+
+
+def test_an_account_by_oauth_is_watched_while_its_tokens_change(
+    oauth_runtime: Runtime, oauth_accounts: Accounts, granter: MailUser, sso: Sso
+) -> None:
+    # Given an account by a grant, in IDLE, whose refresh token has become another
+    sso.rotates = True
+    account = active(oauth_runtime, oauth_accounts.add(granter, grant=sso.grant(granter.name)))
+    with watching(oauth_runtime, account) as running:
+        settled(oauth_runtime, running)
+        line = running.watch._line
+
+        # When the watcher looks at the account again
+        running.do(lambda watch: watch.update(oauth_accounts.get(account)))
+
+        # Then the connection is still the same one, and mail is asked for
+        assert running.watch._line is line
+        granter.append(letter())
+        assert eventually(lambda: asked(oauth_runtime), 5)
+    assert len(sso.asked) == 1
+
+
+def test_access_that_was_withdrawn_is_tried_once_by_the_watcher(
+    oauth_runtime: Runtime, oauth_accounts: Accounts, granter: MailUser, sso: Sso
+) -> None:
+    # Given an account whose owner has withdrawn the access
+    account = active(oauth_runtime, oauth_accounts.add(granter, grant=sso.grant(granter.name)))
+    sso.withdraw(granter.name)
+
+    # When it is watched for longer than a backoff takes
+    with watching(oauth_runtime, account):
+        assert eventually(lambda: oauth_accounts.get(account).state == "auth_failed")
+        time.sleep(1)
+
+    # Then the provider was asked once
+    assert len(sso.asked) == 1
+    assert "withdrawn" in (oauth_accounts.get(account).state_reason or "")

@@ -1,4 +1,4 @@
-"""Mail accounts: add, list, pause, resume, change the password, remove."""
+"""Mail accounts: add, list, pause, resume, change the credential, remove."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from uuid import uuid4
 
 from litestar import delete, get, post, put
 from litestar.concurrency import sync_to_thread
+from litestar.exceptions import ClientException
 from litestar.params import FromPath, RequestBody
 from litestar.status_codes import HTTP_200_OK
 
-from postwire import events, model
+from postwire import events, model, oauth
 from postwire.credentials import Keyring
 from postwire.errors import AuthenticationFailed, ConnectionLost, StoreUnavailable
 from postwire.model import AccountId
-from postwire.store import accounts, jobs
+from postwire.store import accounts, jobs, oauth_tokens
 from postwire.store.jobs import Asked
 from postwire.store.pool import Pool, transaction
 from postwire_api import ids, problems
-from postwire_api.parts import Keys, Queue, Store, User
-from postwire_api.schemas import Account, Accounts, NewAccount, NewCredential
+from postwire_api.parts import Keys, Providers, Queue, Store, User
+from postwire_api.schemas import Account, Accounts, Grant, NewAccount, NewCredential
 
 #: Seconds that adding an account waits for its first login, and between two looks at it.
 _PATIENCE = 15.0
@@ -39,13 +40,20 @@ _NONE = "There is no such account."
     ),
 )
 async def add_account(
-    user: User, store: Store, queue: Queue, keyring: Keys, data: RequestBody[NewAccount]
+    *,
+    user: User,
+    store: Store,
+    queue: Queue,
+    keyring: Keys,
+    providers: Providers,
+    data: RequestBody[NewAccount],
 ) -> Account:
     """Store the account, and wait up to 15 s for its first login.
 
     The answer is the account once it is `active`. One that is still `connecting` after that time
     is answered as it is: an event says how it went on.
     """
+    _check_provider(providers, data.oauth)
     account, asked = await sync_to_thread(_add, store, keyring, user, data)
     queue.enqueue([asked])
     account = await _settled(store, account)
@@ -53,6 +61,19 @@ async def add_account(
         await sync_to_thread(_remove, store, user, account.id)
         raise _refusal(account)
     return await sync_to_thread(_shown, store, account)
+
+
+def _check_provider(providers: oauth.Providers, grant: Grant | None) -> None:
+    if grant and grant.provider not in providers:
+        known = ", ".join(sorted(providers)) or "none"
+        raise ClientException(f"provider: not known here; those that are: {known}.")
+
+
+def _seal(keyring: Keyring, account_id: AccountId, data: NewAccount | NewCredential) -> bytes:
+    if data.oauth:
+        return keyring.seal(account_id, data.oauth.refresh_token, "refresh token")
+    # Without one, there is a password: the schema has seen to it.
+    return keyring.seal(account_id, data.password or "")
 
 
 def _add(store: Pool, keyring: Keyring, user: str, data: NewAccount) -> tuple[model.Account, Asked]:
@@ -67,7 +88,8 @@ def _add(store: Pool, keyring: Keyring, user: str, data: NewAccount) -> tuple[mo
             port=data.port,
             security=data.security,
             username=data.username or data.address,
-            credential=keyring.seal(id_, data.password),
+            credential=_seal(keyring, id_, data),
+            oauth_provider=data.oauth.provider if data.oauth else None,
             window_days=data.window_days,
             mailboxes=data.mailboxes,
         )
@@ -170,7 +192,7 @@ def resume_account(user: User, store: Store, queue: Queue, account_id: FromPath[
 
 @put(
     "/accounts/{account_id:str}/credential",
-    summary="Change the password of an account",
+    summary="Change how an account is logged in to",
     responses=problems.documented(_404=_NONE),
     sync_to_thread=True,
 )
@@ -180,19 +202,29 @@ def change_credential(
     store: Store,
     queue: Queue,
     keyring: Keys,
+    providers: Providers,
     account_id: FromPath[str],
     data: RequestBody[NewCredential],
 ) -> Account:
-    """Keep the new password and try it; an event says how it went."""
+    """Keep the new password or OAuth grant, and try it; an event says how it went."""
+    _check_provider(providers, data.oauth)
     id_ = ids.account_id(account_id)
-    return _resume(store, queue, user, id_, keyring.seal(id_, data.password))
+    provider = data.oauth.provider if data.oauth else None
+    return _resume(store, queue, user, id_, credential=_seal(keyring, id_, data), provider=provider)
 
 
 def _resume(
-    store: Pool, queue: Queue, user: str, account_id: AccountId, credential: bytes | None = None
+    store: Pool,
+    queue: Queue,
+    user: str,
+    account_id: AccountId,
+    *,
+    credential: bytes | None = None,
+    provider: str | None = None,
 ) -> Account:
     with transaction(store) as connection:
-        account = accounts.resume(connection, user, account_id, credential)
+        account = accounts.resume(connection, user, account_id, credential, provider)
+        oauth_tokens.forget(connection, account)
         asked = jobs.ask(connection, account_id, user, "manual")
     queue.publish(events.of_state(account))
     queue.enqueue([asked])

@@ -13,6 +13,7 @@ from litestar.datastructures import State
 from litestar.di import Provide
 
 from postwire.credentials import make_keyring
+from postwire.oauth import make_providers
 from postwire.settings import ApiSettings
 from postwire.store.pool import make_pool
 from postwire_api import (
@@ -51,10 +52,12 @@ def create_app(settings: ApiSettings) -> Litestar:
         SettingsError: a setting that looked right cannot be used.
     """
     keyring = make_keyring(settings.credential_keys.get_secret_value())
+    providers = make_providers(settings.oauth_providers.get_secret_value())
     return Litestar(
         route_handlers=[_api(settings), *_page(settings)],
         dependencies={
             "keyring": Provide(lambda: keyring, sync_to_thread=False),
+            "providers": Provide(lambda: providers, sync_to_thread=False),
             "store": _from_state("store"),
             "queue": _from_state("queue"),
         },

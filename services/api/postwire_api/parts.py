@@ -7,6 +7,7 @@ from typing import TypeAlias
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
+from postwire import oauth
 from postwire.credentials import Keyring
 from postwire.store.pool import Pool
 from postwire_api import queue
@@ -16,3 +17,4 @@ User: TypeAlias = NamedDependency[SkipValidation[str]]
 Store: TypeAlias = NamedDependency[SkipValidation[Pool]]
 Queue: TypeAlias = NamedDependency[SkipValidation[queue.Queue]]
 Keys: TypeAlias = NamedDependency[SkipValidation[Keyring]]
+Providers: TypeAlias = NamedDependency[SkipValidation[oauth.Providers]]

@@ -45,11 +45,34 @@ class _In(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     pass
 
 
+Password = Annotated[str, Meta(min_length=1, max_length=1024)]
+
+
+class Grant(_In, kw_only=True):
+    """Access that the mail account's owner has granted to this installation by OAuth.
+
+    `refreshToken` is what the provider gave for it; see docs/oauth.md for what to ask.
+    """
+
+    provider: Annotated[
+        str,
+        Meta(min_length=1, max_length=100, description="As the operator named it; say, google."),
+    ]
+    refresh_token: Annotated[str, Meta(min_length=1, max_length=8192)]
+
+    def __post_init__(self) -> None:
+        """Check what a pattern could not say in words."""
+        if not (self.refresh_token.isascii() and self.refresh_token.isprintable()):
+            raise ValueError("refreshToken: it may hold printable ASCII only")
+
+
 class NewAccount(_In, kw_only=True):
-    """A mail account to be added."""
+    """A mail account to be added, with either `password` or `oauth`."""
 
     address: Annotated[str, Meta(max_length=254)]
-    password: Annotated[str, Meta(min_length=1, max_length=1024)]
+    password: Password | None = None
+    #: Needs `tls` or `starttls`.
+    oauth: Grant | None = None
     host: Annotated[str, Meta(max_length=253, description="Host name or IP address.")]
     port: Annotated[int, Meta(ge=1, le=65_535)]
     security: Security
@@ -68,7 +91,10 @@ class NewAccount(_In, kw_only=True):
             raise ValueError("host: write a host name like imap.example.com, or an IP address")
         if _UNSENDABLE.search(self.username or ""):
             raise ValueError("username: it may not hold line breaks or NUL")
-        _check_password(self.password)
+        _check_login(self.password, self.oauth)
+        # RFC 7628 §4: whoever reads an access token has the access.
+        if self.oauth and self.security == "none":
+            raise ValueError("security: with oauth it has to be tls or starttls")
         _check_terms(self.mailboxes)
 
 
@@ -85,13 +111,14 @@ class Scope(_In, kw_only=True):
 
 
 class NewCredential(_In, kw_only=True):
-    """The password that a mail account has now."""
+    """How a mail account is logged in to from now on: either `password` or `oauth`."""
 
-    password: Annotated[str, Meta(min_length=1, max_length=1024)]
+    password: Password | None = None
+    oauth: Grant | None = None
 
     def __post_init__(self) -> None:
         """Check what a pattern could not say in words."""
-        _check_password(self.password)
+        _check_login(self.password, self.oauth)
 
 
 def _check_terms(terms: list[str] | None) -> None:
@@ -112,8 +139,10 @@ def _is_host(host: str) -> bool:
     return True
 
 
-def _check_password(password: str) -> None:
-    if _UNSENDABLE.search(password):
+def _check_login(password: str | None, oauth: Grant | None) -> None:
+    if (password is None) == (oauth is None):
+        raise ValueError("give either password or oauth")
+    if password and _UNSENDABLE.search(password):
         raise ValueError("password: it may not hold line breaks or NUL")
 
 
@@ -139,6 +168,8 @@ class Account(_Out, kw_only=True):
     port: int
     security: Security
     username: str
+    auth: Literal["password", "oauth"]
+    provider: Annotated[str | None, Meta(description="Of OAuth; null where there is a password.")]
     window_days: int | None
     mailboxes: list[str] | None
     state: AccountState
@@ -161,6 +192,8 @@ class Account(_Out, kw_only=True):
             port=account.port,
             security=account.security,
             username=account.username,
+            auth="oauth" if account.oauth_provider else "password",
+            provider=account.oauth_provider,
             window_days=account.window_days,
             mailboxes=account.mailboxes,
             state=account.state,

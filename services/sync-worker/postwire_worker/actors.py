@@ -34,7 +34,8 @@ from postwire.model import Account, AccountId, Job, JobId, JobState
 from postwire.store import accounts, jobs, mailboxes
 from postwire.store.pool import transaction
 from postwire_worker import attachments
-from postwire_worker.imap import connect
+from postwire_worker.access import open_session
+from postwire_worker.imap import using
 from postwire_worker.listing import Committed
 from postwire_worker.runtime import Runtime
 from postwire_worker.sync import sync
@@ -142,7 +143,7 @@ def _sync(run: _Run, account: Account) -> str:
     runtime = run.runtime
     until = time.monotonic() + BUDGET
     found, more, changed = 0, False, False
-    with connect(account, runtime.password(account), runtime.ssl_context, "sync") as session:
+    with using(open_session(runtime, account), "sync") as session:
         runtime.move(account, "active")
         for committed in sync(session, runtime.pool, account):
             found, changed = found + committed.stored.new, True

@@ -36,10 +36,11 @@ from postwire.store import accounts, contents
 from postwire.store.contents import CHUNK, Failure, Place, Request
 from postwire.store.pool import transaction
 from postwire_worker import mime
+from postwire_worker.access import open_session
 from postwire_worker.answers import Structure
 from postwire_worker.decoding import decoder
 from postwire_worker.fetch import WHOLE_LIMIT, digest
-from postwire_worker.imap import Session, Unservable, connect
+from postwire_worker.imap import Session, Unservable, using
 from postwire_worker.runtime import Runtime
 from postwire_worker.structure import Part, Untrustworthy, leaves
 
@@ -111,8 +112,7 @@ def _account(runtime: Runtime, account_id: AccountId) -> Account:
 @contextmanager
 def _connected(runtime: Runtime, account: Account) -> Iterator[Session]:
     try:
-        password = runtime.password(account)
-        with connect(account, password, runtime.ssl_context, "attachment") as session:
+        with using(open_session(runtime, account), "attachment") as session:
             yield session
     except (AuthenticationFailed, CredentialUnreadable) as error:
         runtime.move(account, "auth_failed", str(error))

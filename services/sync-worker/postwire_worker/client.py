@@ -32,7 +32,7 @@ from postwire.errors import (
 )
 from postwire.metrics import IMAP_ERRORS
 from postwire.model import Account
-from postwire_worker import refusals
+from postwire_worker import refusals, sasl
 
 #: Seconds to connect, TLS and greeting included, as the predecessor had it.
 CONNECT_TIMEOUT = 10.0
@@ -202,16 +202,25 @@ class Client(IMAPClient):  # type: ignore[misc]
                 "The mail server takes no password on this connection; set the security to tls "
                 "or starttls."
             )
-        try:
+        with _unbroken():
             if _ASTRING.fullmatch(username) and password.isascii():
                 self.login(username, password)
             else:
                 self.plain_login(username, password)
+
+    def log_in_by_token(self, username: str, token: str) -> None:
+        """OAUTHBEARER (RFC 7628), or XOAUTH2, which Google and Microsoft had before it."""
+        if self.has_capability("AUTH=OAUTHBEARER"):
+            exchange = sasl.oauthbearer(username, token)
+        elif self.has_capability("AUTH=XOAUTH2"):
+            exchange = sasl.xoauth2(username, token)
+        else:
+            raise CapabilityMissing("The mail server takes no OAuth here; use a password.")
+        try:
+            with _unbroken():
+                self.sasl_login(exchange.mechanism, exchange.respond)
         except LoginError as error:
-            # A connection that broke during the login says nothing about the password.
-            if isinstance(error.__context__, imaplib.IMAP4.abort):
-                raise error.__context__ from None
-            raise
+            raise refusals.of_token(str(error), exchange.status) from None
 
     def allow(self, seconds: float | None) -> None:
         """Let the connection last for so long from now; None: for ever."""
@@ -296,6 +305,17 @@ def mailbox_name(name: bytes | int) -> str:
     return str(name) if isinstance(name, int) else str(decode_utf7(name))
 
 
+@contextmanager
+def _unbroken() -> Iterator[None]:
+    """A connection that broke during the login says nothing about the credential."""
+    try:
+        yield
+    except LoginError as error:
+        if isinstance(error.__context__, imaplib.IMAP4.abort):
+            raise error.__context__ from None
+        raise
+
+
 def _pairs(items: Any) -> dict[bytes, Any]:
     if not isinstance(items, tuple) or len(items) % 2:
         raise ValueError("not a list of pairs")
@@ -303,7 +323,7 @@ def _pairs(items: Any) -> dict[bytes, Any]:
 
 
 def log_in(account: Account, password: str, context: ssl.SSLContext) -> Client:
-    """A client that is logged in.
+    """A client that is logged in; an account with a provider has an access token for password.
 
     Raises:
         ConnectionLost: no way to the server.
@@ -321,7 +341,8 @@ def log_in(account: Account, password: str, context: ssl.SSLContext) -> Client:
             with border("starttls", account):
                 client.secure(context)
         with border("login", account):
-            client.log_in(account.username, password)
+            log_in_ = client.log_in_by_token if account.oauth_provider else client.log_in
+            log_in_(account.username, password)
     except BaseException:
         client.hang_up()
         raise

@@ -57,7 +57,7 @@ def make_ssl_context(ca_file: Path | None) -> ssl.SSLContext:
 
 
 class Session:
-    """A connection that is logged in. Use `connect`; it logs out when its block ends."""
+    """A connection that is logged in. Use `using`; it logs out when its block ends."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -278,6 +278,10 @@ class Session:
             ahead = b""
         return connection, ahead
 
+    def allow(self, seconds: float) -> None:
+        """Let the connection last for so long from now."""
+        self._client.allow(seconds)
+
     def log_out(self) -> None:
         """Log out and close the connection."""
         self._client.leave()
@@ -287,11 +291,8 @@ class Session:
         self._client.hang_up()
 
 
-@contextmanager
-def connect(
-    account: Account, password: str, context: ssl.SSLContext, purpose: str
-) -> Iterator[Session]:
-    """Connect, secure the connection and log in; log out at the end.
+def open_session(account: Account, password: str, context: ssl.SSLContext) -> Session:
+    """Connect, secure the connection and log in; it is the caller who closes the session.
 
     Raises:
         ConnectionLost: no way to the server.
@@ -299,9 +300,22 @@ def connect(
         AuthenticationFailed: it refuses the login.
         ServerBusy: it asks to come back later.
     """
-    client = log_in(account, password, context)
-    client.allow(limits.SYNC_LIMIT)
-    session = Session(client)
+    return Session(log_in(account, password, context))
+
+
+@contextmanager
+def connect(
+    account: Account, password: str, context: ssl.SSLContext, purpose: str
+) -> Iterator[Session]:
+    """As `open_session`, and log out at the end."""
+    with using(open_session(account, password, context), purpose) as session:
+        yield session
+
+
+@contextmanager
+def using(session: Session, purpose: str) -> Iterator[Session]:
+    """Use the session for as long as a sync may take, and log out at the end."""
+    session.allow(limits.SYNC_LIMIT)
     with IMAP_CONNECTIONS.labels(purpose=purpose).track_inprogress():
         try:
             yield session
@@ -310,11 +324,6 @@ def connect(
             session.close()
             raise
         session.log_out()
-
-
-def open_session(account: Account, password: str, context: ssl.SSLContext) -> Session:
-    """As `connect`, but it is the caller who closes the session."""
-    return Session(log_in(account, password, context))
 
 
 def today() -> date:

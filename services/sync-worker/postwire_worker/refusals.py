@@ -26,6 +26,9 @@ _BUSY = re.compile(
 _TROUBLE = re.compile(r"\[(SERVERBUG|CONTACTADMIN|OVERQUOTA)\]|internal error", re.IGNORECASE)
 #: Microsoft says how long; see field report ikvk/imap_tools#135.
 _BACKOFF = re.compile(r"backoff time: (\d{1,15}) milliseconds", re.IGNORECASE)
+#: What may be repeated of a challenge, and what of it is not about the token.
+_STATUS = re.compile(r"[a-z0-9_]{1,40}", re.IGNORECASE)
+_FAULT = re.compile(r"5\d\d")
 _GONE = re.compile(
     r"\[(NONEXISTENT|TRYCREATE)\]|does(n't| not) exist|no such|unknown mailbox", re.IGNORECASE
 )
@@ -40,8 +43,10 @@ def busy(answer: str) -> ServerBusy | None:
     return ServerBusy("The mail server asks to come back later.", retry_after=wait)
 
 
-def of_login(answer: str) -> PostwireError:
-    """The error for a refused login."""
+def of_login(
+    answer: str, words: str = "The mail server refused the user name or password."
+) -> PostwireError:
+    """The error for a refused login; `words` are for what is no passing trouble."""
     # Too many connections look like a wrong password on some servers, but for the words; and some
     # servers say "try again" of a wrong password, but have a code for it.
     if not _REFUSED.search(answer):
@@ -49,7 +54,19 @@ def of_login(answer: str) -> PostwireError:
             return later
         if _TROUBLE.search(answer):
             return TransientError("The mail server could not log in; it says the fault is its own.")
-    return AuthenticationFailed("The mail server refused the user name or password.")
+    return AuthenticationFailed(words)
+
+
+def of_token(answer: str, status: str | None) -> PostwireError:
+    """The error for an access token that was refused, with the status (RFC 7628 §3.2.2).
+
+    XOAUTH2 has HTTP's numbers there.
+    """
+    if status and _FAULT.fullmatch(status):
+        return TransientError("The mail server could not log in; it says the fault is its own.")
+    said = f" ({status})" if status and _STATUS.fullmatch(status) else ""
+    words = f"The mail server refuses the access that was granted{said}; connect the account again."
+    return of_login(answer, words)
 
 
 def of_command(answer: str, doing: str) -> PostwireError:

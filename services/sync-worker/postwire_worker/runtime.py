@@ -16,6 +16,7 @@ from postwire import events
 from postwire.credentials import Keyring, make_keyring
 from postwire.jobs import make_broker, make_redis
 from postwire.model import Account, AccountState
+from postwire.oauth import Providers, make_providers
 from postwire.settings import WatcherSettings, WorkerSettings
 from postwire.store import accounts
 from postwire.store.pool import Pool, make_pool, transaction
@@ -37,12 +38,13 @@ class Runtime:
     keyring: Keyring
     ssl_context: ssl.SSLContext
     holder: str
+    providers: Providers = field(default_factory=dict)
     runs: set[str] = field(default_factory=set)
     lost: set[str] = field(default_factory=set)
     stopping: threading.Event = field(default_factory=threading.Event)
 
     def password(self, account: Account) -> str:
-        """The account's password.
+        """The password of an account that has one.
 
         Raises:
             CredentialUnreadable: it cannot be opened with the keys that are set.
@@ -73,4 +75,5 @@ def make_runtime(settings: WorkerSettings | WatcherSettings, connections: int) -
         keyring=make_keyring(settings.credential_keys.get_secret_value()),
         ssl_context=make_ssl_context(settings.imap_ca_file),
         holder=f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}",
+        providers=make_providers(settings.oauth_providers.get_secret_value()),
     )

@@ -28,8 +28,9 @@ from postwire.model import Account, Reason
 from postwire.store import mailboxes
 from postwire.store.pool import transaction
 from postwire_worker import clock
+from postwire_worker.access import open_session
 from postwire_worker.idle import Idle
-from postwire_worker.imap import Session, open_session
+from postwire_worker.imap import Session
 from postwire_worker.loop import Loop
 from postwire_worker.runtime import Runtime
 
@@ -246,7 +247,7 @@ class Watch:
 def _open(runtime: Runtime, account: Account) -> Session | None:
     """A session that can wait for new mail, or None where there is no IDLE; done in a thread."""
     try:
-        session = open_session(account, runtime.password(account), runtime.ssl_context)
+        session = open_session(runtime, account)
     except (AuthenticationFailed, CredentialUnreadable) as error:
         runtime.move(account, "auth_failed", str(error))
         raise

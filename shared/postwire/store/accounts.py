@@ -31,6 +31,7 @@ def add(
     credential: bytes,
     window_days: int | None,
     mailboxes: Sequence[str] | None = None,
+    oauth_provider: str | None = None,
 ) -> Account:
     """A new account, `connecting` until its first login.
 
@@ -42,14 +43,15 @@ def add(
         cursor.execute(
             """
             INSERT INTO account (id, user_id, address, host, port, security, username, credential,
-                                 window_days, mailboxes, state, sync_every, next_sync_at)
-            VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 'connecting', %s,
+                                 window_days, mailboxes, oauth_provider, state, sync_every,
+                                 next_sync_at)
+            VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 'connecting', %s,
                     now() + make_interval(secs => %s))
             RETURNING *
             """,
             [account_id, user_id, address, host, port, security, username, credential,
              window_days, None if mailboxes is None else list(mailboxes),
-             DEFAULT_EVERY, DEFAULT_EVERY],
+             oauth_provider, DEFAULT_EVERY, DEFAULT_EVERY],
         )  # fmt: skip
     except UniqueViolation:
         raise Conflict(f"There is an account {address} already.") from None
@@ -173,8 +175,11 @@ def resume(
     user_id: str,
     account_id: AccountId,
     credential: bytes | None = None,
+    oauth_provider: str | None = None,
 ) -> Account:
     """Let the account be tried again, with a new credential where one is given.
+
+    The provider belongs to the new credential; None: that is a password.
 
     Raises:
         NotFound: there is none, or it is somebody else's.
@@ -185,11 +190,18 @@ def resume(
             """
             UPDATE account
                SET state = 'connecting', state_reason = NULL, state_since = now(), failures = 0,
-                   credential = coalesce(%s, credential), revision = revision + 1
-             WHERE id = %s AND user_id = %s
+                   credential = coalesce(%(credential)s, credential), revision = revision + 1,
+                   oauth_provider = CASE WHEN %(credential)s::bytea IS NULL THEN oauth_provider
+                                         ELSE %(provider)s END
+             WHERE id = %(id)s AND user_id = %(user_id)s
             RETURNING *
             """,
-            [credential, account_id, user_id],
+            {
+                "credential": credential,
+                "provider": oauth_provider,
+                "id": account_id,
+                "user_id": user_id,
+            },
         ).fetchone()
     )
 

@@ -1,0 +1,210 @@
+"""A provider's token endpoint: a new access token for a refresh token (RFC 6749 §6).
+
+The answer comes from a stranger: it is read up to a limit, and nothing of it is repeated but an
+error code that is known. Refresh tokens and secrets are in no error and in no log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import httpx
+import msgspec
+
+from postwire.errors import AuthenticationFailed, PostwireError, ServerBusy, TransientError
+from postwire.metrics import OAUTH_REFRESHES
+from postwire.oauth import Provider
+
+#: Seconds for all of it, however slowly the answer comes.
+LIMIT = 20.0
+#: Bytes of an answer; the largest tokens have some thousand.
+_ROOM = 64 * 1024
+#: An encoded body could be a thousand times as large as what came.
+_HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}
+#: Seconds that a token is taken to last where the provider does not say (§5.1), and at most.
+_USUAL = 60 * 60.0
+_LONGEST = 24 * 60 * 60.0
+#: Seconds that a provider can make us wait at most.
+_LONGEST_WAIT = 60 * 60.0
+
+#: RFC 6749 §A.12, §A.17; nothing that could end a line, or a field of the SASL message.
+_TOKEN = re.compile(r"[\x20-\x7e]{1,16384}")
+_DIGITS = re.compile(r"[0-9]{1,9}")
+#: It is what Postwire is set to send that is wrong, not what the user granted (§5.2).
+_OPERATORS = {"invalid_client", "unauthorized_client", "unsupported_grant_type", "invalid_request"}
+#: The user has to be asked again (§4.1.2.1, §5.2; OpenID Connect Core §3.1.2.6). Any other code may
+#: be something's in between, and is no reason to stop an account.
+_USERS = {
+    "invalid_grant",
+    "invalid_scope",
+    "access_denied",
+    "interaction_required",
+    "login_required",
+    "consent_required",
+}
+
+
+class Misconfigured(TransientError):
+    """The operator has to change something; the user cannot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """An access token that lasts `expires_in` seconds, and what the refresh token is from now on.
+
+    `refresh_token` is None where it stays what it was.
+    """
+
+    access_token: str = field(repr=False)
+    refresh_token: str | None = field(repr=False)
+    expires_in: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    retry_after: str
+    body: bytes
+
+
+class _Success(msgspec.Struct):
+    """RFC 6749 §5.1."""
+
+    access_token: str
+    token_type: str = "Bearer"  # noqa: S105 - a kind, no token
+    expires_in: float | None = None
+    refresh_token: str | None = None
+
+
+class _Failure(msgspec.Struct):
+    """RFC 6749 §5.2."""
+
+    error: str
+
+
+def refresh(provider: Provider, refresh_token: str, context: ssl.SSLContext) -> Granted:
+    """Ask for a new access token; takes `LIMIT` at most.
+
+    Raises:
+        AuthenticationFailed: the user's grant is no longer good.
+        Misconfigured: the operator's registration is not.
+        ServerBusy: the provider asks to come back later.
+        TransientError: it does not answer, or makes no sense.
+    """
+    form = {
+        "grant_type": "refresh_token",
+        "refresh_token": refresh_token,
+        "client_id": provider.client_id,
+        "client_secret": provider.client_secret,
+        "scope": provider.scope,
+    }
+    given = {name: value for name, value in form.items() if value}
+    with _counted():
+        return _read(provider.name, asyncio.run(_post(provider, given, context)))
+
+
+@contextmanager
+def _counted() -> Iterator[None]:
+    outcome = "transient"
+    try:
+        yield
+        outcome = "refreshed"
+    except AuthenticationFailed:
+        outcome = "refused"
+        raise
+    except Misconfigured:
+        outcome = "misconfigured"
+        raise
+    except ServerBusy:
+        outcome = "busy"
+        raise
+    finally:
+        OAUTH_REFRESHES.labels(outcome=outcome).inc()
+
+
+async def _post(provider: Provider, form: dict[str, str], context: ssl.SSLContext) -> _Answer:
+    # Asynchronous for the sake of one timeout over everything: a byte now and then keeps within
+    # all others.
+    try:
+        async with (
+            asyncio.timeout(LIMIT),
+            # A redirect would carry the secrets elsewhere, and so would a proxy that happens to be
+            # in the environment.
+            httpx.AsyncClient(
+                verify=context, timeout=LIMIT, trust_env=False, follow_redirects=False
+            ) as client,
+            client.stream("POST", provider.token_url, data=form, headers=_HEADERS) as response,
+        ):
+            body = await _body(provider.name, response)
+            return _Answer(response.status_code, response.headers.get("Retry-After", ""), body)
+    except (TimeoutError, httpx.TimeoutException):
+        raise TransientError(f"{provider.name} does not answer in time.") from None
+    except (httpx.HTTPError, httpx.InvalidURL, OSError):
+        raise TransientError(f"{provider.name} cannot be reached.") from None
+
+
+async def _body(name: str, response: httpx.Response) -> bytes:
+    body = bytearray()
+    async for piece in response.aiter_raw():
+        body += piece
+        if len(body) > _ROOM:
+            raise _nonsense(name)
+    return bytes(body)
+
+
+def _read(name: str, answer: _Answer) -> Granted:
+    match answer.status:
+        case 200:
+            return _granted(name, answer.body)
+        case 429 | 503:
+            wait = _seconds(answer.retry_after)
+            raise ServerBusy(f"{name} asks to come back later.", retry_after=wait)
+        case status if 400 <= status < 500:  # noqa: PLR2004
+            raise _refusal(name, answer.body)
+        case _:
+            raise _nonsense(name)
+
+
+def _seconds(text: str) -> float | None:
+    """The number of RFC 9110 §10.2.3; nobody is known to give a date."""
+    return min(float(text), _LONGEST_WAIT) if _DIGITS.fullmatch(text) else None
+
+
+def _granted(name: str, body: bytes) -> Granted:
+    try:
+        # Not strict: some give the seconds in quotes.
+        said = msgspec.json.decode(body, type=_Success, strict=False)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise _nonsense(name) from None
+    tokens = [said.access_token, *([said.refresh_token] if said.refresh_token else [])]
+    if said.token_type.lower() != "bearer" or not all(map(_TOKEN.fullmatch, tokens)):
+        raise _nonsense(name)
+    lasts = said.expires_in if said.expires_in is not None else _USUAL
+    # So written, it is 0 where it is not even a number.
+    return Granted(said.access_token, said.refresh_token, min(lasts, _LONGEST) if lasts > 0 else 0)
+
+
+def _refusal(name: str, body: bytes) -> PostwireError:
+    try:
+        code = msgspec.json.decode(body, type=_Failure).error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _nonsense(name)
+    if code in _OPERATORS:
+        return Misconfigured(
+            f"{name} does not accept Postwire itself ({code}); "
+            "whoever runs it has to look at POSTWIRE_OAUTH_PROVIDERS."
+        )
+    if code == "invalid_grant":
+        return AuthenticationFailed("Access was withdrawn; connect the account again.")
+    if code in _USERS:
+        return AuthenticationFailed(f"{name} renews no access ({code}); connect the account again.")
+    return _nonsense(name)
+
+
+def _nonsense(name: str) -> TransientError:
+    return TransientError(f"{name} gave no usable answer.")
