@@ -46,6 +46,9 @@ IMAP_CONNECTIONS = Gauge(
     "postwire_imap_connections", "Open IMAP connections of this process.", ["purpose"]
 )
 IMAP_ERRORS = Counter("postwire_imap_errors", "IMAP failures.", ["kind"])
+IMAP_TURNED_AWAY = Counter(
+    "postwire_imap_turned_away", "Times a mail server asked to wait, or said good-bye.", ["kind"]
+)
 IDLE_CONNECTIONS = Gauge("postwire_idle_connections", "Connections that wait in IDLE.")
 IDLE_PUSHES = Counter("postwire_idle_pushes", "Times a mail server told us of a change in IDLE.")
 WATCHED_ACCOUNTS = Gauge(

@@ -21,6 +21,8 @@ class Relay:
     received: int = 0
     #: Connections so far.
     connections: int = 0
+    #: All connections end with this byte of the server's; None: with none.
+    cut_at: int | None = None
     _open: list[socket.socket] = field(default_factory=list)
     _threads: list[threading.Thread] = field(default_factory=list)
 
@@ -59,7 +61,12 @@ class Relay:
     def _pump(self, source: socket.socket, sink: socket.socket, server: socket.socket) -> None:
         with suppress(OSError):
             while data := source.recv(65536):
-                self.received += len(data) if source is server else 0
+                if source is server:
+                    self.received += len(data)
+                    if self.cut_at is not None and self.received >= self.cut_at:
+                        sink.sendall(data[: len(data) - (self.received - self.cut_at)])
+                        self.cut()
+                        break
                 sink.sendall(data)
         for connection in (source, sink):
             with suppress(OSError):

@@ -241,6 +241,20 @@ def test_a_good_bye_with_a_reason_is_obeyed(thrown_out: bytes) -> None:
         assert isinstance(refused(server), ServerBusy)
 
 
+@pytest.mark.parametrize("said", [b"TAG OK done\r\n", b"* ID NIL\r\nTAG OK x\r\n", b"TAG NO x\r\n"])
+def test_a_server_that_wants_to_know_who_we_are_is_told_a_name_and_no_more(said: bytes) -> None:
+    # Given a server that announces ID, and one that does not
+    asks = {**capabilities("IMAP4rev1", "ID"), "ID": said}
+    for answers, heard in ((asks, ['ID ("name" "Postwire")']), ({"ID": said}, [])):
+        with fake_imap(answers) as server:
+            # When an account is logged in
+            with logged_in(unsaved(server.host, server.port), "x", make_ssl_context(None)):
+                pass
+
+            # Then the first is told, after the login, and its answer does not matter
+            assert server.heard("ID") == heard
+
+
 def test_a_connection_that_breaks_in_the_login_is_no_wrong_password() -> None:
     # Given a server that ends the connection when it has heard the password
     with fake_imap({"LOGIN": Wire.cut}) as server:

@@ -25,6 +25,7 @@ from postwire.errors import (
     PermanentError,
     PostwireError,
     QueueUnavailable,
+    ServerBusy,
     StoreUnavailable,
     TooLarge,
     TransientError,
@@ -40,6 +41,7 @@ from postwire_worker.answers import Structure
 from postwire_worker.decoding import decoder
 from postwire_worker.fetch import WHOLE_LIMIT, digest
 from postwire_worker.imap import Session, Unservable, connect
+from postwire_worker.refusals import come_back_in
 from postwire_worker.runtime import Runtime
 from postwire_worker.structure import Part, Untrustworthy, leaves
 
@@ -100,6 +102,8 @@ def _account(runtime: Runtime, account_id: AccountId) -> Account:
         account = accounts.get(connection, account_id)
     if account.state in _NO_LOGIN:
         raise PermanentError(account.state_reason or "The account is paused.")
+    if seconds := account.busy_seconds:
+        raise ServerBusy(come_back_in(seconds), retry_after=seconds)
     return account
 
 
@@ -109,6 +113,9 @@ def _connected(runtime: Runtime, account: Account) -> Iterator[Session]:
         password = runtime.password(account)
         with connect(account, password, runtime.ssl_context, "attachment") as session:
             yield session
+    except ServerBusy as error:
+        runtime.leave_alone(account, error)
+        raise
     except (AuthenticationFailed, CredentialUnreadable) as error:
         runtime.move(account, "auth_failed", str(error))
         raise

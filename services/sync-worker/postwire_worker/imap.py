@@ -67,6 +67,11 @@ class Session:
         with border("capability"):
             return bool(self._client.has_capability(capability))
 
+    @property
+    def throttled(self) -> ServerBusy | None:
+        """Set once the server has slowed this connection down, although it did what was asked."""
+        return self._client.throttled
+
     def list_mailboxes(self) -> list[Listed]:
         """All mailboxes that can be selected (RFC 3501 §6.3.8, RFC 6154).
 
@@ -209,9 +214,11 @@ class Session:
             status, data = "BAD", [str(error).encode()]
         if status != "OK":
             refusal = b" ".join(filter(None, data)).decode("utf-8", "replace")
-            raise Unservable(
-                "The mail server cannot serve this message.", busy=refusals.busy(refusal)
-            )
+            busy = refusals.busy(refusal)
+            if busy and busy.throttled:
+                # To ask for each message by itself would be the opposite of what is asked of us.
+                raise busy
+            raise Unservable("The mail server cannot serve this message.", busy=busy)
         return list(data)
 
     def idle_socket(self) -> tuple[socket.socket, bytes]:
