@@ -48,7 +48,7 @@ from support.relay import relay
 #: Runs until the server has been left in peace for one of them.
 _TRIES = 4
 #: Machines for each kind of server, by the profile of the run.
-_MACHINES = {"postwire": 4, "long": 90}
+_MACHINES = {"postwire": 8, "long": 90}
 #: Steps between two comparisons at most.
 _EVERY = 8
 #: Mailboxes that neither can be renamed nor deleted.
