@@ -79,6 +79,12 @@ def redis_url(redis_server: str) -> str:
 
 
 @pytest.fixture(scope="session")
+def dovecot_program() -> str:
+    """Path of Dovecot, for tests that run one of their own."""
+    return _installed("dovecot", "/usr/sbin/dovecot", package="dovecot-imapd")
+
+
+@pytest.fixture(scope="session")
 def dovecot() -> Iterator[Dovecot]:
     """An own Dovecot, which knows every login."""
     binary = _installed("dovecot", "/usr/sbin/dovecot", package="dovecot-imapd")

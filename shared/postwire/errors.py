@@ -26,10 +26,14 @@ class ConnectionLost(TransientError):
 class ServerBusy(TransientError):
     """The mail server asks to wait (RFC 5530 UNAVAILABLE, LIMIT, INUSE)."""
 
-    def __init__(self, message: str = "", *, retry_after: float | None = None) -> None:
+    def __init__(
+        self, message: str = "", *, retry_after: float = 30, throttled: bool = False
+    ) -> None:
         super().__init__(message)
-        #: Seconds the server asked us to wait, where it said so.
+        #: Seconds until the account may be asked for again.
         self.retry_after = retry_after
+        #: Whether it is for certain the account it has no time for, rather than one message.
+        self.throttled = throttled
 
 
 class CursorMoved(TransientError):

@@ -55,6 +55,9 @@ IMAP_ERRORS = Counter("postwire_imap_errors", "IMAP failures.", ["kind"])
 OAUTH_REFRESHES = Counter(
     "postwire_oauth_refreshes", "Access tokens asked of OAuth providers.", ["outcome"]
 )
+IMAP_TURNED_AWAY = Counter(
+    "postwire_imap_turned_away", "Times a mail server asked to wait, or said good-bye.", ["kind"]
+)
 IDLE_CONNECTIONS = Gauge("postwire_idle_connections", "Connections that wait in IDLE.")
 IDLE_PUSHES = Counter("postwire_idle_pushes", "Times a mail server told us of a change in IDLE.")
 WATCHED_ACCOUNTS = Gauge(

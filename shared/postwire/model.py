@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Literal, NewType
 
 AccountId = NewType("AccountId", str)
@@ -53,6 +53,14 @@ class Account:
     mailboxes: list[str] | None = None
     #: Who gives out access for the refresh token that `credential` is; None: it is a password.
     oauth_provider: str | None = None
+    #: No login is tried before: the server wants to be left alone.
+    busy_until: datetime | None = None
+
+    @property
+    def busy_seconds(self) -> float:
+        """Seconds until a login may be tried; 0: now."""
+        left = self.busy_until and (self.busy_until - datetime.now(UTC)).total_seconds()
+        return max(left or 0, 0)
 
 
 @dataclass(frozen=True, slots=True)

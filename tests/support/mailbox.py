@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -43,6 +44,13 @@ class MailUser:
                 client.create_folder(mailbox)
             for content in letters:
                 client.append(mailbox, content, flags, received)
+
+    def number_anew(self, mailbox: str, uidvalidity: int) -> None:
+        """Give a mailbox that has messages another UIDVALIDITY."""
+        settings = self.server.ca_file.with_name("dovecot.conf")
+        command = ["doveadm", "-c", str(settings), "mailbox", "update", "-u", self.name]
+        command += ["--uid-validity", str(uidvalidity), mailbox]
+        subprocess.run(command, check=True, timeout=20)
 
 
 def letter(

@@ -23,6 +23,8 @@ class Relay:
     connections: int = 0
     #: Whether what the server says now is the last thing it says on that connection.
     breaks: Callable[[bytes], bool] = lambda _: False
+    #: All connections end with this byte of the server's; None: with none.
+    cut_at: int | None = None
     _open: list[socket.socket] = field(default_factory=list)
     _threads: list[threading.Thread] = field(default_factory=list)
 
@@ -64,6 +66,10 @@ class Relay:
                 if source is server:
                     self.received += len(data)
                     if self.breaks(data):
+                        break
+                    if self.cut_at is not None and self.received >= self.cut_at:
+                        sink.sendall(data[: len(data) - (self.received - self.cut_at)])
+                        self.cut()
                         break
                 sink.sendall(data)
         for connection in (source, sink):

@@ -26,7 +26,7 @@ from postwire_worker import actors, client
 from postwire_worker import sync as policy
 from postwire_worker.actors import declare, run
 from postwire_worker.runtime import Runtime
-from support.fake_imap import Wire, fake_imap, mailbox
+from support.fake_imap import Answer, Wire, fake_imap, mailbox
 from support.mailbox import MailUser, letter
 from support.processes import eventually
 from support.sso import Misbehaviour, Sso, saying
@@ -301,7 +301,76 @@ def test_a_server_that_says_how_long_to_wait_is_obeyed(
         assert job is not None
         assert abs((job.run_at - datetime.now(UTC)).total_seconds() - seconds) < 10
         if seconds == 300:
-            assert job.error == "The mail server asks to come back later."
+            assert job.error == "The mail server asks to come back in 5 minutes."
+
+
+@pytest.mark.parametrize(
+    ("answers", "words", "seconds"),
+    [
+        ({"LOGIN": b"TAG NO [LIMIT] no\r\n"}, "allows no more connections", 60),
+        ({"LIST": b"TAG NO [UNAVAILABLE] no\r\n"}, "is not available right now", 30),
+        ({"EXAMINE": b"TAG NO [INUSE] no\r\n"}, "is in use by another program", 15),
+        ({"LIST": b"* BYE Too many simultaneous connections\r\n"}, "allows no more", 60),
+        (
+            {"EXAMINE": b"TAG NO Suggested Backoff Time: 300000 milliseconds\r\n"},
+            "asks to come back in 5 minutes",
+            300,
+        ),
+        (
+            {"LIST": b'* LIST () "/" INBOX\r\nTAG OK Success [THROTTLED]\r\n'},
+            "slows this account down",
+            300,
+        ),
+    ],
+)
+def test_a_server_that_wants_to_be_left_alone_is(
+    runtime: Runtime,
+    add_account: Accounts,
+    user: MailUser,
+    told: Told,
+    answers: dict[str, Answer],
+    words: str,
+    seconds: int,
+) -> None:
+    # Given an active account whose server asks to wait
+    with fake_imap(answers) as server:
+        account = add_account.add(user, host=server.host, port=server.port)
+        runtime.move(account, "active")
+        run(runtime, ask(runtime, account))
+        now = add_account.get(account)
+        connected = len(server.connected)
+
+        # Then the account stays what it was, and says why it is not up to date, and for how long
+        assert now.state == "active"
+        assert words in (now.state_reason or "")
+        assert now.busy_seconds == pytest.approx(seconds, abs=5)
+        assert told.so_far()[-1].state_reason == now.state_reason
+
+        # When the schedule, and then a person, ask for it meanwhile
+        with transaction(runtime.pool) as connection:
+            connection.execute("UPDATE account SET next_sync_at = now()")
+            assert accounts.take_due(connection, 10) == []
+        job_id = ask(runtime, account, "manual")
+        run(runtime, job_id)
+
+        # Then nothing is asked of the server, and the person is told until when
+        job = job_of(runtime, job_id)
+        assert job
+        assert (job.state, len(server.connected)) == ("delayed", connected)
+        assert "The mail server asks to come back in" in (job.error or "")
+        assert (job.run_at - datetime.now(UTC)).total_seconds() == pytest.approx(seconds, abs=5)
+        assert job.attempts <= 1
+
+    # And when the time is over and the server well, so is the account
+    with transaction(runtime.pool) as connection:
+        connection.execute(
+            "UPDATE account SET busy_until = now(), host = %s, port = %s",
+            [add_account.dovecot.host, add_account.dovecot.port],
+        )
+    due_now(runtime, job_id)
+    run(runtime, job_id)
+    assert state_of(runtime, job_id) == "completed"
+    assert add_account.get(account).state_reason is None
 
 
 def test_a_paused_account_is_left_alone(
@@ -746,6 +815,8 @@ def test_a_provider_in_trouble_puts_the_job_off_and_leaves_the_account_as_it_is(
     assert oauth_accounts.get(account).state == "active"
     sso.misbehaves = None
     due_now(oauth_runtime, job_id)
+    with transaction(oauth_runtime.pool) as connection:
+        connection.execute("UPDATE account SET busy_until = NULL")
     run(oauth_runtime, job_id)
     assert state_of(oauth_runtime, job_id) == "completed"
 

@@ -245,6 +245,31 @@ def test_a_wrong_password_is_told_and_no_login_is_tried_again(
     assert add_account.get(account).state == "auth_failed"
 
 
+def test_a_server_that_wants_to_be_left_alone_is_not_asked_for_attachments_either(
+    runtime: Runtime, add_account: Accounts, user: MailUser
+) -> None:
+    # Given a message of an account whose server slows it down
+    account = add_account.add(user)
+    (message,) = given(runtime, account, user, letter(attachment=b"x"))
+    said = b"TAG NO Suggested Backoff Time: 300000 milliseconds\r\n"
+    with fake_imap({"EXAMINE": said}) as server:
+        with transaction(runtime.pool) as connection:
+            connection.execute("UPDATE account SET port = %s", [server.port])
+        for _ in range(2):
+            with transaction(runtime.pool) as connection:
+                connection.execute(
+                    "UPDATE attachment_request SET failed_at = now() - interval '1 minute'"
+                )
+            wanted = ask(runtime, message)
+            # When its attachment is fetched, and asked for once more
+            attachments.run(runtime, account.id, LIMIT)
+            # Then who waits is told until when, and the server was asked once
+            failed = found(runtime, wanted)
+            assert isinstance(failed, Failed)
+            assert failed.error == "The mail server asks to come back in 5 minutes."
+            assert len(server.connected) == 1
+
+
 def test_a_server_that_cannot_be_reached_is_told_of_and_asked_again_later(
     runtime: Runtime, add_account: Accounts, user: MailUser
 ) -> None:

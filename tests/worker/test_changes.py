@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 
@@ -12,11 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from imapclient import IMAPClient
-from imapclient.exceptions import IMAPClientError
 from worker.conftest import Accounts
 
 from postwire.errors import TransientError
-from postwire.model import Account, AccountId, Flagged, Message
+from postwire.model import Account, Flagged, Message
 from postwire.store import accounts, mailboxes, messages, placements
 from postwire.store.pool import transaction
 from postwire_worker.changes import missing
@@ -24,6 +22,7 @@ from postwire_worker.imap import connect
 from postwire_worker.listing import Committed
 from postwire_worker.runtime import Runtime
 from postwire_worker.sync import sync
+from support.compare import in_the_database, on_the_server
 from support.dovecot import Dovecot
 from support.mailbox import MailUser, letter
 
@@ -34,19 +33,6 @@ def run(runtime: Runtime, account: Account) -> list[Committed]:
     password = runtime.password(account)
     with connect(account, password, runtime.ssl_context, "sync") as session:
         return list(sync(session, runtime.pool, account))
-
-
-def run_disturbed(runtime: Runtime, account: Account, disturb: Callable[[], None]) -> list[int]:
-    """Sync while somebody does things between any two commits; it may end early."""
-    with transaction(runtime.pool) as connection:
-        account = accounts.get(connection, account.id)
-    heard = []
-    with connect(account, runtime.password(account), runtime.ssl_context, "sync") as session:
-        with suppress(TransientError):
-            for one in sync(session, runtime.pool, account):
-                heard.append(one.stored.revision)
-                disturb()
-    return heard
 
 
 def kinds(committed: list[Committed]) -> list[str]:
@@ -196,7 +182,7 @@ def test_a_mailbox_renamed_while_the_sync_runs_is_not_left_alone_under_its_new_n
     # Then the next sync finds it
     run(runtime, account)
     assert stored(runtime, account)["three"].mailboxes == ("Renamed",)
-    assert in_the_database(runtime, account.id) == on_the_server(owner)
+    assert in_the_database(runtime.pool, account.id) == on_the_server(owner)
 
 
 def test_a_copy_is_the_same_message_in_two_mailboxes(
@@ -322,134 +308,3 @@ def test_ranges_of_any_size_are_never_expanded() -> None:
     began = time.monotonic()
     assert missing([1, 5, 2**32 - 1], [(2, 2**32 - 2)]) == [1, 2**32 - 1]
     assert time.monotonic() - began < 1
-
-
-class Model:
-    """Another client of the user's that does whatever comes to its mind."""
-
-    def __init__(self, user: MailUser, seed: int) -> None:
-        self.user, self.random, self.number = user, random.Random(seed), 0  # noqa: S311
-        self.operations = 0
-
-    def step(self, client: IMAPClient) -> None:
-        names = [name for _, _, name in client.list_folders()]
-        name = self.random.choice(names)
-        act = self.random.choices(
-            ["append", "flag", "unflag", "expunge", "move", "copy", "create", "rename", "delete"],
-            [5, 4, 2, 3, 3, 2, 1, 1, 1],
-        )[0]
-        with suppress(IMAPClientError):
-            getattr(self, act)(client, name, names)
-            self.operations += 1
-
-    def append(self, client: IMAPClient, name: str, _: list[str]) -> None:
-        self.number += 1
-        client.append(name, letter(f"no. {self.number}"))
-
-    def _some(self, client: IMAPClient, name: str) -> list[int]:
-        client.select_folder(name)
-        uids = client.search()
-        return self.random.sample(uids, min(len(uids), self.random.randint(1, 3)))
-
-    def flag(self, client: IMAPClient, name: str, _: list[str]) -> None:
-        if uids := self._some(client, name):
-            client.add_flags(uids, [self.random.choice([r"\Seen", r"\Flagged", "$Todo"])])
-
-    def unflag(self, client: IMAPClient, name: str, _: list[str]) -> None:
-        if uids := self._some(client, name):
-            client.remove_flags(uids, [r"\Seen", r"\Flagged"])
-
-    def expunge(self, client: IMAPClient, name: str, _: list[str]) -> None:
-        if uids := self._some(client, name):
-            client.delete_messages(uids)
-            client.expunge(uids)
-
-    def move(self, client: IMAPClient, name: str, names: list[str]) -> None:
-        if uids := self._some(client, name):
-            client.move(uids, self.random.choice(names))
-
-    def copy(self, client: IMAPClient, name: str, names: list[str]) -> None:
-        if uids := self._some(client, name):
-            client.copy(uids, self.random.choice(names))
-
-    def create(self, client: IMAPClient, *_: object) -> None:
-        self.number += 1
-        client.create_folder(f"Folder {self.number}")
-
-    def rename(self, client: IMAPClient, name: str, _: list[str]) -> None:
-        if name not in ("INBOX", "Sent"):
-            self.number += 1
-            client.rename_folder(name, f"Renamed {self.number}")
-
-    def delete(self, client: IMAPClient, name: str, _: list[str]) -> None:
-        if name not in ("INBOX", "Sent"):
-            client.unselect_folder()
-            client.delete_folder(name)
-
-
-def on_the_server(user: MailUser) -> dict[str, dict[int, set[str]]]:
-    found = {}
-    with user.session() as client:
-        for _, _, name in client.list_folders():
-            client.select_folder(name, readonly=True)
-            flags = client.get_flags(client.search()) if client.search() else {}
-            found[name] = {
-                uid: {flag.decode() for flag in said} - {r"\Recent"} for uid, said in flags.items()
-            }
-    return found
-
-
-def in_the_database(runtime: Runtime, account: AccountId) -> dict[str, dict[int, set[str]]]:
-    with transaction(runtime.pool) as connection:
-        found: dict[str, dict[int, set[str]]] = {
-            mailbox.name: {} for mailbox in mailboxes.list_all(connection, account)
-        }
-        rows = connection.execute(
-            "SELECT name, uid, flags FROM placement JOIN mailbox ON mailbox.id = mailbox_id"
-            " WHERE placement.account_id = %s",
-            [account],
-        )
-        for name, uid, flags in rows:
-            found[name][uid] = set(flags)
-    return found
-
-
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_after_whatever_another_client_does_the_database_says_what_the_server_says(
-    runtime: Runtime, add_account: Accounts, owner: MailUser, seed: int
-) -> None:
-    # Given an account with all its mailboxes
-    account = add_account.add(
-        owner, password=owner.server.password, host=owner.server.host, port=owner.server.port
-    )
-    set_scope(runtime, account, "*")
-    client = Model(owner, seed)
-    heard: list[int] = []
-    until = time.monotonic() + 4
-    while time.monotonic() < until or client.operations < 30:
-        # When another client does things, in between and while a sync runs
-        with owner.session() as session:
-            for _ in range(client.random.randint(0, 6)):
-                client.step(session)
-            if client.random.random() < 0.5:
-                heard += run_disturbed(runtime, account, lambda: client.step(session))
-            else:
-                heard += [one.stored.revision for one in run(runtime, account)]
-        if client.random.random() < 0.3:
-            with transaction(runtime.pool) as connection:
-                # The elder server's flags are compared by time.
-                connection.execute("UPDATE mailbox SET flags_at = flags_at - interval '6 minutes'")
-    with transaction(runtime.pool) as connection:
-        connection.execute("UPDATE mailbox SET flags_at = flags_at - interval '6 minutes'")
-    heard += [one.stored.revision for one in run(runtime, account)]
-    # Then UIDs, flags and mailboxes are what the server has
-    assert in_the_database(runtime, account.id) == on_the_server(owner)
-    # And each revision but the setting's own was told, in order and without a hole
-    assert heard == list(range(2, len(heard) + 2))
-    # And a message lies nowhere exactly if it is a tombstone
-    with transaction(runtime.pool) as connection:
-        (wrong,) = connection.execute(
-            "SELECT count(*) FROM message WHERE (expunged_at IS NULL) <> EXISTS ("
-            " SELECT FROM placement WHERE placement.message_id = message.id)"
-        ).fetchone() or (None,)
-    assert wrong == 0

@@ -25,6 +25,7 @@ from postwire.errors import (
     TransientError,
 )
 from postwire.model import Account, Security
+from postwire.providers import by_host
 from postwire_worker import client as module
 from postwire_worker.client import Client, cut_overdue, log_in
 from postwire_worker.imap import make_ssl_context
@@ -240,6 +241,23 @@ def test_a_good_bye_with_a_reason_is_obeyed(thrown_out: bytes) -> None:
         assert isinstance(refused(server), ServerBusy)
     with fake_imap(greeting=thrown_out) as server:
         assert isinstance(refused(server), ServerBusy)
+
+
+@pytest.mark.parametrize("said", [b"TAG OK done\r\n", b"* ID NIL\r\nTAG OK x\r\n", b"TAG NO x\r\n"])
+def test_a_server_that_wants_to_know_who_we_are_is_told_a_name_and_no_more(
+    said: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a provider's server that wants an ID, and everybody else's
+    answers = {**capabilities("IMAP4rev1", "ID"), "ID": said}
+    for host, heard in (("imap.163.com", ['ID ("name" "Postwire")']), ("imap.example.com", [])):
+        monkeypatch.setattr(module, "by_host", lambda _, name=host: by_host(name))
+        with fake_imap(answers) as server:
+            # When an account is logged in
+            with logged_in(unsaved(server.host, server.port), "x", make_ssl_context(None)):
+                pass
+
+            # Then the one is told, after the login, and its answer does not matter
+            assert server.heard("ID") == heard
 
 
 def test_a_connection_that_breaks_in_the_login_is_no_wrong_password() -> None:

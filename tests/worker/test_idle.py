@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postwire.errors import ConnectionLost
+from postwire.errors import ConnectionLost, ServerBusy
 from postwire_worker.idle import Idle, Phase
 from support.dovecot import Dovecot
 from support.fake_imap import server_context
@@ -189,15 +189,24 @@ def test_any_bytes_are_understood_or_end_the_connection(data: bytes) -> None:
     "said",
     [
         b"* BYE shutting down\r\n",
+        b"* BYE\r\n",
         b"PW1 NO not now\r\n",
         b"PW1 BAD what?\r\n",
         b"PW1 OK done already\r\n",
         b"x" * 100_000,
     ],
-    ids=["bye", "no", "bad", "ok unasked", "endless"],
+    ids=["bye", "bye without a word", "no", "bad", "ok unasked", "endless"],
 )
 def test_a_server_that_will_not_is_left(plain: Pair, said: bytes) -> None:
     with pytest.raises(ConnectionLost):
+        plain.says(said)
+
+
+@pytest.mark.parametrize(
+    "said", [b"* BYE Too many connections\r\n", b"PW1 NO [LIMIT] no more of these\r\n"]
+)
+def test_a_server_that_has_no_time_for_idle_is_busy(plain: Pair, said: bytes) -> None:
+    with pytest.raises(ServerBusy):
         plain.says(said)
 
 

@@ -22,6 +22,7 @@ from postwire.errors import (
 )
 from postwire_worker import client, imap
 from postwire_worker.answers import LAST_UID, State
+from postwire_worker.fetch import fetch
 from postwire_worker.imap import Session, Unservable, connect, make_ssl_context, today
 from support.dovecot import Dovecot
 from support.fake_imap import Answer, FakeImap, Wire, fake_imap, mailbox
@@ -354,7 +355,6 @@ def test_a_server_that_falls_silent_in_the_middle_is_given_up(
         (b"TAG NO [X]\r\n", False),
         (b"TAG BAD Could not parse command\r\n", False),
         (b"TAG NO [UNAVAILABLE] Not now\r\n", True),
-        (b"TAG NO Suggested Backoff Time: 1000 milliseconds\r\n", True),
     ],
 )
 def test_a_refusal_tells_the_message_from_the_server(refusal: bytes, busy: bool) -> None:  # noqa: FBT001
@@ -362,6 +362,69 @@ def test_a_refusal_tells_the_message_from_the_server(refusal: bytes, busy: bool)
         with pytest.raises(Unservable) as raised:
             session.uid_fetch_structures([1])
         assert isinstance(raised.value.busy, ServerBusy) == busy
+
+
+def test_a_throttled_account_is_not_asked_message_by_message() -> None:
+    # Given a server that slows us down, and says so of whatever it is asked for
+    refusal = b"TAG NO Suggested Backoff Time: 1000 milliseconds\r\n"
+    with scripted({"UID FETCH": refusal}) as (session, server):
+        # When a batch is fetched
+        with pytest.raises(ServerBusy):
+            fetch(session, range(1, 50), lambda _: set())
+        # Then it was asked once
+        assert len(server.heard("UID FETCH")) == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "ask"),
+    [
+        ("LIST", Session.list_mailboxes),
+        ("UID FETCH", lambda session: list(session.uid_fetch_flags(1, 9))),
+        ("UID SEARCH", lambda session: session.uid_search(1, 9)),
+    ],
+)
+def test_an_answer_that_succeeded_may_say_that_we_are_slowed_down(
+    command: str, ask: Callable[[Session], object]
+) -> None:
+    # Given Gmail's quiet form, which is the end of an answer like any other
+    with scripted({command: b"TAG OK Success [THROTTLED]\r\n"}) as (session, _):
+        assert session.throttled is None
+        # When it is got
+        ask(session)
+        # Then it is known how long to leave the account alone
+        assert session.throttled
+        assert session.throttled.retry_after == 300
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [(b"* BYE Too many connections\r\n", ServerBusy), (b"* BYE good night\r\n", ConnectionLost)],
+)
+@pytest.mark.parametrize("cut", [True, False])
+def test_a_good_bye_in_the_middle_of_an_answer_says_why(
+    said: bytes, kind: type[Exception], *, cut: bool
+) -> None:
+    # Given a server that says good-bye between two flags, and hangs up or forgets to
+    def fetch_flags(wire: Wire, _: str) -> None:
+        wire.send(b"* 1 FETCH (UID 1 FLAGS ())\r\n" + said)
+        (wire.cut if cut else wire.hang)()
+
+    with pytest.raises(kind):
+        with scripted({"UID FETCH": fetch_flags}) as (session, _):
+            list(session.uid_fetch_flags(1, 9))
+
+
+def test_a_good_bye_between_two_commands_says_why() -> None:
+    def search(wire: Wire, tag: str) -> None:
+        wire.send(f"{tag} OK done\r\n* BYE [UNAVAILABLE] maintenance\r\n".encode())
+        wire.cut()
+
+    # Given a session that was ended after its last command
+    with scripted({"UID SEARCH": search}) as (session, _):
+        session.uid_search(1, 9)
+        # When the next one is given
+        with pytest.raises(ServerBusy):
+            session.list_mailboxes()
 
 
 def test_a_literal_that_is_too_long_is_read_past_and_not_kept() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -266,9 +267,12 @@ def test_a_mailbox_that_cannot_be_opened_stops_no_other(
     ) as server:
         account = add_account.add(user, host=server.host, port=server.port)
         set_scope(runtime, account, "*")
-        # When the account is synced
-        run(runtime, account)
-    # Then it is left alone, and says why
+        # When the account is synced, and synced again
+        for _ in range(3):
+            run(runtime, account)
+    # Then it is left alone from the second time on, and says why
+    assert len(server.heard("EXAMINE .*Ghost")) == 2
+    assert boxes(runtime, account)["Ghost"].parked_at
     assert boxes(runtime, account)["Ghost"].problem == "The mail server has no such mailbox."
     assert boxes(runtime, account)["INBOX"].cursor is not None
 
@@ -324,3 +328,24 @@ def test_a_mailbox_that_goes_while_it_is_read_makes_the_sync_begin_anew(
         # Then it is no fault of the account's
         with pytest.raises(CursorMoved):
             run_.open(boxes(runtime, account)["Projects"])
+
+
+def test_a_mailbox_that_went_and_came_back_is_not_left_alone_for_a_day(
+    runtime: Runtime, account: Account, owner: MailUser
+) -> None:
+    # Given a sync that has read the list when a mailbox is deleted
+    owner.append(letter("three"))
+    owner.append(letter("four"), mailbox="Projects")
+    with connect(account, owner.server.password, runtime.ssl_context, "sync") as session:
+        going = sync(session, runtime.pool, replace(account, mailboxes=["*"]))
+        assert next(going).kind == "new"
+        with owner.session() as mail:
+            mail.delete_folder("Projects")
+        with suppress(CursorMoved):
+            list(going)
+    # When there is one of that name again before the next sync
+    owner.append(letter("five"), mailbox="Projects")
+    run(runtime, account)
+    # Then its mail is here
+    assert set(stored(runtime, account)) == {"three", "five"}
+    assert boxes(runtime, account)["Projects"].problem is None

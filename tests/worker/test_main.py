@@ -100,7 +100,7 @@ def test_the_process_syncs_by_oauth_and_no_secret_is_in_its_log(
         # When an account by a grant is synced, and then access is withdrawn
         for state in ("completed", "failed"):
             job = ask(oauth_runtime, account)
-            enqueue(oauth_runtime.broker, job, "push")
+            enqueue(oauth_runtime.broker, job, QUEUE)
             assert eventually(
                 lambda job=job, state=state: state_of(oauth_runtime, job) == state, 20
             )

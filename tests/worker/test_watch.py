@@ -16,6 +16,7 @@ from prometheus_client import REGISTRY
 from worker.conftest import Accounts
 
 from postwire.model import Account, Job
+from postwire.providers import by_host
 from postwire.store import accounts, jobs, mailboxes
 from postwire.store.pool import transaction
 from postwire_worker import client as imap_client
@@ -329,6 +330,63 @@ def test_a_server_that_asks_to_wait_is_left_alone(
         assert eventually(lambda: server.heard("LOGIN"))
         time.sleep(module.LONGEST_BACKOFF * 1.5)
         assert len(server.connected) == 1
+
+
+@pytest.mark.parametrize(
+    "said", [b"* BYE Too many simultaneous connections\r\n", b"* BYE [UNAVAILABLE] later\r\n"]
+)
+def test_a_good_bye_in_idle_with_a_reason_is_obeyed_by_all(
+    runtime: Runtime, add_account: Accounts, at: Callable[[FakeImap], Account], said: bytes
+) -> None:
+    # Given a server that throws us out of IDLE and says why
+    with fake_imap(idle(STARTED, said)) as server:
+        account = at(server)
+        with watching(runtime, account):
+            # Then the account has the reason, and no connection is made again
+            assert eventually(lambda: add_account.get(account).busy_seconds > 20)
+            assert add_account.get(account).state_reason
+            time.sleep(module.LONGEST_BACKOFF * 1.5)
+            assert len(server.connected) == 1
+
+
+def test_who_was_told_to_wait_elsewhere_is_left_alone_here_too(
+    runtime: Runtime, add_account: Accounts, at: Callable[[FakeImap], Account]
+) -> None:
+    # Given an account whose sync was told to wait for a moment
+    with fake_imap(idle(STARTED)) as server:
+        account = at(server)
+        with transaction(runtime.pool) as connection:
+            accounts.leave_alone(connection, account.id, 0.5, "Later.")
+        began = time.monotonic()
+        # When it is watched
+        with watching(runtime, add_account.get(account)) as running:
+            assert eventually(lambda: running.watch.idling)
+        # Then it was connected once the time was over
+        (connected,) = server.connected
+        assert connected - began > 0.3
+
+
+def test_a_provider_that_forgets_idle_early_is_reminded_in_time(
+    runtime: Runtime, at: Callable[[FakeImap], Account], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a provider whose IDLE has to be renewed soon
+    monkeypatch.setattr(module, "ANSWER", 0.05)
+    rambler = by_host("imap.rambler.ru")
+    assert rambler
+    monkeypatch.setattr(module, "by_host", lambda _: replace(rambler, renew_idle=0.05))
+    with fake_imap(idle(STARTED, then=lambda wire, _: wire.line() and None)) as server:
+        with watching(runtime, at(server)):
+            # Then it is renewed long before it usually is
+            assert eventually(lambda: "DONE" in server.lines)
+
+
+def test_a_provider_whose_idle_is_worth_nothing_is_looked_at_by_the_clock(
+    runtime: Runtime, at: Callable[[FakeImap], Account], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "by_host", lambda _: by_host("imap.163.com"))
+    with fake_imap(idle(STARTED)) as server, watching(runtime, at(server)):
+        assert eventually(lambda: [job.reason for job in asked(runtime)][-1:] == ["auto"])
+        assert not server.heard("IDLE")
 
 
 def test_silence_in_answer_to_idle_or_done_is_noticed(

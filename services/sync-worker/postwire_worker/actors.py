@@ -37,6 +37,7 @@ from postwire_worker import attachments
 from postwire_worker.access import open_session
 from postwire_worker.imap import using
 from postwire_worker.listing import Committed
+from postwire_worker.refusals import come_back_in
 from postwire_worker.runtime import Runtime
 from postwire_worker.sync import sync
 
@@ -44,8 +45,6 @@ from postwire_worker.sync import sync
 BUDGET = 20.0
 #: Seconds before the second attempt; doubled before the third.
 BACKOFF = 5.0
-#: Seconds a server may make us wait at most.
-_LONGEST_WAIT = 60 * 60.0
 #: States in which no login is tried.
 _NO_LOGIN = ("paused", "auth_failed")
 
@@ -112,6 +111,9 @@ def _attempt(run: _Run) -> str:  # noqa: PLR0911 - a table
             account = accounts.get(connection, run.job.account_id)
     except NotFound:
         return "account_gone"
+    if account.state not in _NO_LOGIN and account.busy_seconds:
+        _postpone(run, account.busy_seconds)
+        return "too_early"
     try:
         return _sync(run, account)
     except CursorMoved:
@@ -148,9 +150,11 @@ def _sync(run: _Run, account: Account) -> str:
         for committed in sync(session, runtime.pool, account):
             found, changed = found + committed.stored.new, True
             _tell(run, account, committed)
-            if time.monotonic() > until or _is_to_end(run):
+            if time.monotonic() > until or _is_to_end(run) or session.throttled:
                 more = True
                 break
+        if session.throttled:
+            runtime.leave_alone(account, session.throttled)
     _finish(run, found=found, more=more)
     if found:
         return "found"
@@ -203,22 +207,32 @@ def _finish(run: _Run, *, found: int, more: bool) -> None:
     _queue_again(run, state)
 
 
+def _postpone(run: _Run, seconds: float) -> None:
+    """Leave the server alone, whoever asks; the job says why and until when."""
+    with transaction(run.runtime.pool) as connection:
+        state = jobs.postpone(connection, run.job, run.holder, come_back_in(seconds), seconds)
+    _queue_again(run, state, seconds)
+
+
 def _put_off(run: _Run, account: Account, error: TransientError) -> None:
     delay = _delay(run.job, error)
+    if isinstance(error, ServerBusy):
+        run.runtime.leave_alone(account, error)
     with transaction(run.runtime.pool) as connection:
         state = jobs.put_off(connection, run.job, run.holder, str(error), delay)
         if state == "failed":
             accounts.failed(connection, account.id)
     log.info("attempt failed", error=str(error), kind=type(error).__name__, state=state)
-    if state == "failed" or account.state == "connecting":
+    busy = isinstance(error, ServerBusy)
+    if (state == "failed" and not busy) or account.state == "connecting":
         run.runtime.move(account, "unreachable", str(error))
     _told_failed(run, account, state, error)
     _queue_again(run, state, delay)
 
 
 def _delay(job: Job, error: TransientError) -> float:
-    if isinstance(error, ServerBusy) and error.retry_after:
-        return min(error.retry_after, _LONGEST_WAIT)
+    if isinstance(error, ServerBusy):
+        return error.retry_after
     return BACKOFF * float(2**job.attempts) * random.uniform(1, 2)  # noqa: S311 - jitter
 
 

@@ -25,6 +25,7 @@ from postwire.errors import (
     PermanentError,
     PostwireError,
     QueueUnavailable,
+    ServerBusy,
     StoreUnavailable,
     TooLarge,
     TransientError,
@@ -41,6 +42,7 @@ from postwire_worker.answers import Structure
 from postwire_worker.decoding import decoder
 from postwire_worker.fetch import WHOLE_LIMIT, digest
 from postwire_worker.imap import Session, Unservable, using
+from postwire_worker.refusals import come_back_in
 from postwire_worker.runtime import Runtime
 from postwire_worker.structure import Part, Untrustworthy, leaves
 
@@ -106,6 +108,8 @@ def _account(runtime: Runtime, account_id: AccountId) -> Account:
         account = accounts.get(connection, account_id)
     if account.state in _NO_LOGIN:
         raise PermanentError(account.state_reason or "The account is paused.")
+    if seconds := account.busy_seconds:
+        raise ServerBusy(come_back_in(seconds), retry_after=seconds)
     return account
 
 
@@ -114,6 +118,9 @@ def _connected(runtime: Runtime, account: Account) -> Iterator[Session]:
     try:
         with using(open_session(runtime, account), "attachment") as session:
             yield session
+    except ServerBusy as error:
+        runtime.leave_alone(account, error)
+        raise
     except (AuthenticationFailed, CredentialUnreadable) as error:
         runtime.move(account, "auth_failed", str(error))
         raise

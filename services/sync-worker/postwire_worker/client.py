@@ -29,9 +29,11 @@ from postwire.errors import (
     CertificateRejected,
     ConnectionLost,
     PostwireError,
+    ServerBusy,
 )
-from postwire.metrics import IMAP_ERRORS
+from postwire.metrics import IMAP_ERRORS, IMAP_TURNED_AWAY
 from postwire.model import Account
+from postwire.providers import by_host
 from postwire_worker import refusals, sasl
 
 #: Seconds to connect, TLS and greeting included, as the predecessor had it.
@@ -59,6 +61,8 @@ _UNREADABLE = b"* 0 FETCH NIL "
 
 #: RFC 4731 §3.1, of an answer to SEARCH RETURN (ALL).
 _ALL = re.compile(rb"\bALL ([\d:,]+)", re.IGNORECASE)
+#: Gmail's, see mscdex/node-imap#593.
+_SLOWED = re.compile(rb"\[THROTTLED\]", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 #: RFC 3501 §9: what an astring may hold without quotes.
 _ASTRING = re.compile(r"[^\x00-\x20\x7f(){%*\"\\\u0080-\U0010ffff]+")
@@ -87,6 +91,8 @@ class _Bounded(imaplib.IMAP4):
     #: Bytes of literals and lines since the last command.
     _literals = 0
     _lines = 0
+    #: Set once the server has said in an answer that succeeded that it slows us down.
+    throttled: ServerBusy | None = None
 
     def open(self, *args: Any, **options: Any) -> None:
         """Connect; from now on the time is kept."""
@@ -101,6 +107,25 @@ class _Bounded(imaplib.IMAP4):
     def _command(self, name: str, *args: Any) -> Any:
         self._literals = self._lines = 0
         return super()._command(name, *args)  # type: ignore[misc]
+
+    def _command_complete(self, name: str, tag: bytes) -> Any:
+        status, said = super()._command_complete(name, tag)  # type: ignore[misc]
+        self.note(said)
+        return status, said
+
+    def note(self, said: list[Any]) -> None:
+        """Take note of what stands in the end of an answer that succeeded."""
+        text = b" ".join(one for one in said if isinstance(one, bytes))
+        # Only at its beginning: what follows may be anything.
+        if _SLOWED.search(text[:_TAIL]):
+            self.throttled = refusals.busy("[THROTTLED]")
+
+    def _check_bye(self) -> None:
+        try:
+            super()._check_bye()  # type: ignore[misc]
+        except imaplib.IMAP4.abort:
+            IMAP_TURNED_AWAY.labels(kind="bye").inc()
+            raise
 
     def _get_capabilities(self) -> None:
         """Ask for the capabilities, unless the greeting has named them (RFC 3501 §7.1)."""
@@ -222,6 +247,18 @@ class Client(IMAPClient):  # type: ignore[misc]
         except LoginError as error:
             raise refusals.of_token(str(error), exchange.status) from None
 
+    def introduce(self) -> None:
+        """Say who we are where the server can hear it (RFC 2971), and no more than a name."""
+        if self.has_capability("ID"):
+            # What it thinks of that, and who it is, changes nothing.
+            self._imap._simple_command("ID", '("name" "Postwire")')  # noqa: SLF001
+
+    @property
+    def throttled(self) -> ServerBusy | None:
+        """Set once the server has slowed this connection down, although it did what was asked."""
+        imap: _Bounded = self._imap
+        return imap.throttled
+
     def allow(self, seconds: float | None) -> None:
         """Let the connection last for so long from now; None: for ever."""
         if seconds is None:
@@ -272,10 +309,12 @@ class Client(IMAPClient):  # type: ignore[misc]
         try:
             while imap.tagged_commands[tag] is None:
                 imap._get_response()  # noqa: SLF001
+                imap._check_bye()  # noqa: SLF001
                 if len(imap.untagged_responses.get("FETCH", ())) >= room:
                     yield imap.untagged_responses.pop("FETCH")
             status, data = imap.tagged_commands.pop(tag)
             self._checkok("fetch", status, data)
+            imap.note(data)
             yield imap.untagged_responses.pop("FETCH", [])
         except GeneratorExit:
             # The rest of the answer would be taken for the next command's.
@@ -343,6 +382,10 @@ def log_in(account: Account, password: str, context: ssl.SSLContext) -> Client:
         with border("login", account):
             log_in_ = client.log_in_by_token if account.oauth_provider else client.log_in
             log_in_(account.username, password)
+        provider = by_host(account.host)
+        if provider and provider.wants_id:
+            with border("id"):
+                client.introduce()
     except BaseException:
         client.hang_up()
         raise

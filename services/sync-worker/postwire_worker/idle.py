@@ -12,7 +12,9 @@ import ssl
 from enum import Enum, auto
 from socket import socket
 
-from postwire.errors import ConnectionLost
+from postwire.errors import ConnectionLost, ServerBusy
+from postwire.metrics import IMAP_TURNED_AWAY
+from postwire_worker import refusals
 
 #: Bytes of a line; a server that sends a longer one in IDLE is broken.
 _LINE_LIMIT = 64 * 1024
@@ -63,6 +65,7 @@ class Idle:
 
         Raises:
             ConnectionLost: the connection has ended, or what comes is no IMAP.
+            ServerBusy: the server asks to come back later.
         """
         # What was buffered before counts too, so the lines come before the first read.
         changed = self._understand_lines()
@@ -99,7 +102,8 @@ class Idle:
         words = line.upper().split(b" ", 3)
         match words:
             case [b"*", b"BYE", *_]:
-                raise ConnectionLost("The mail server said good-bye.")
+                IMAP_TURNED_AWAY.labels(kind="bye").inc()
+                raise _busy(line) or ConnectionLost("The mail server said good-bye.")
             case [b"*", _, kind, *_] if kind in _CHANGES:
                 return True
             case [b"*", b"VANISHED", *_]:
@@ -110,7 +114,7 @@ class Idle:
             case [tag, status, *_] if tag == self._tag:
                 # Asking again without having said DONE would be a loop at the server's will.
                 if status != b"OK" or self.phase is not Phase.ENDING:
-                    raise ConnectionLost("The mail server refuses IDLE.")
+                    raise _busy(line) or ConnectionLost("The mail server refuses IDLE.")
                 self._ask()
         return False
 
@@ -120,3 +124,7 @@ class Idle:
             self._connection.sendall(line)
         except OSError as error:
             raise ConnectionLost("The mail server broke the connection off.") from error
+
+
+def _busy(line: bytes) -> ServerBusy | None:
+    return refusals.busy(line.decode("utf-8", "replace"))

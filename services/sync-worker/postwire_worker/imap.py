@@ -70,6 +70,11 @@ class Session:
             return bool(self._client.has_capability(capability))
 
     @property
+    def throttled(self) -> ServerBusy | None:
+        """Set once the server has slowed this connection down, although it did what was asked."""
+        return self._client.throttled
+
+    @property
     def ids(self) -> list[str]:
         """The FETCH items for the server's own ids and labels (RFC 8474, X-GM-EXT-1)."""
         if self._told_ids is False:
@@ -250,9 +255,11 @@ class Session:
             status, data = "BAD", [str(error).encode()]
         if status != "OK":
             refusal = b" ".join(filter(None, data)).decode("utf-8", "replace")
-            raise Unservable(
-                "The mail server cannot serve this message.", busy=refusals.busy(refusal)
-            )
+            busy = refusals.busy(refusal)
+            if busy and busy.throttled:
+                # To ask for each message by itself would be the opposite of what is asked of us.
+                raise busy
+            raise Unservable("The mail server cannot serve this message.", busy=busy)
         return list(data)
 
     def idle_socket(self) -> tuple[socket.socket, bytes]:

@@ -81,14 +81,21 @@ class Run:
         return state
 
     def examine(self, mailbox: Mailbox) -> State | None:
-        """Where the mailbox stands now, whatever its UIDs are; None where it cannot be opened."""
+        """Where the mailbox stands now, whatever its UIDs are; None where it cannot be opened.
+
+        One that is listed and not found twice in a row is parked, as any other that makes trouble.
+        """
         self._open = None
         try:
             state = self.session.select(mailbox.name)
         except PermanentError as error:
             if mailbox.name.upper() == "INBOX":
                 raise
-            self.park(mailbox, str(error))
+            if isinstance(error, MailboxNotFound) and mailbox.problem is None:
+                # It may have gone since it was listed, and be another one when it comes back.
+                self.note(mailbox, replace(mailbox, problem=str(error)))
+            else:
+                self.park(mailbox, str(error))
             return None
         self._open = (mailbox.name, state)
         return state

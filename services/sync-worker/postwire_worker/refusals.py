@@ -6,7 +6,9 @@ is no code, for most servers have used words alone.
 
 from __future__ import annotations
 
+import math
 import re
+from dataclasses import dataclass
 
 from postwire.errors import (
     AuthenticationFailed,
@@ -15,12 +17,56 @@ from postwire.errors import (
     ServerBusy,
     TransientError,
 )
+from postwire.metrics import IMAP_TURNED_AWAY
 
+#: Seconds that a server may make us wait at most.
+LONGEST_WAIT = 60 * 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """One way to say "later": how it is recognised, and how long to wait if nothing is said."""
+
+    name: str
+    said: re.Pattern[str]
+    seconds: float
+    words: str
+
+
+_KINDS = (
+    _Kind(
+        "throttled",
+        # Gmail's code stands in answers that succeeded, too: mscdex/node-imap#593.
+        re.compile(r"\[THROTTLED\]|throttl|backoff|bandwidth limit", re.IGNORECASE),
+        300,
+        "The mail server slows this account down; it is left alone for 5 minutes.",
+    ),
+    _Kind(
+        "limit",
+        # The third is Outlook's, of too many short connections: mscdex/node-imap#523.
+        re.compile(
+            r"\[LIMIT\]|too many|authenticated but not connected|number of connections"
+            r"|connection limit",
+            re.IGNORECASE,
+        ),
+        60,
+        "The mail server allows no more connections to this account now.",
+    ),
+    _Kind(
+        "in_use",
+        re.compile(r"\[INUSE\]", re.IGNORECASE),
+        15,
+        "The mailbox is in use by another program.",
+    ),
+    _Kind(
+        "unavailable",
+        re.compile(r"\[UNAVAILABLE\]|try again|temporar", re.IGNORECASE),
+        30,
+        "The mail server is not available right now.",
+    ),
+)
 _REFUSED = re.compile(
     r"\[(AUTHENTICATIONFAILED|AUTHORIZATIONFAILED|EXPIRED|PRIVACYREQUIRED)\]", re.IGNORECASE
-)
-_BUSY = re.compile(
-    r"\[(UNAVAILABLE|INUSE|LIMIT)\]|too many|throttl|backoff|try again|temporar", re.IGNORECASE
 )
 #: It is not the login that is wrong.
 _TROUBLE = re.compile(r"\[(SERVERBUG|CONTACTADMIN|OVERQUOTA)\]|internal error", re.IGNORECASE)
@@ -35,12 +81,24 @@ _GONE = re.compile(
 
 
 def busy(answer: str) -> ServerBusy | None:
-    """The error where the server asks to come back later, with the seconds if it says so."""
-    if not _BUSY.search(answer):
+    """The error where the server asks to come back later, with the time to wait; it is counted."""
+    kind = next((kind for kind in _KINDS if kind.said.search(answer)), None)
+    if kind is None:
         return None
-    found = _BACKOFF.search(answer)
-    wait = int(found[1]) / 1000 if found else None
-    return ServerBusy("The mail server asks to come back later.", retry_after=wait)
+    IMAP_TURNED_AWAY.labels(kind=kind.name).inc()
+    throttled = kind.name == "throttled"
+    if found := _BACKOFF.search(answer):
+        wait = min(int(found[1]) / 1000, LONGEST_WAIT)
+        return ServerBusy(come_back_in(wait), retry_after=wait, throttled=throttled)
+    return ServerBusy(kind.words, retry_after=kind.seconds, throttled=throttled)
+
+
+def come_back_in(seconds: float) -> str:
+    """What is said of a server that wants to be left alone for so long."""
+    number, unit = math.ceil(seconds), "second"
+    if seconds > 90:  # noqa: PLR2004 - from here on nobody counts in seconds
+        number, unit = math.ceil(seconds / 60), "minute"
+    return f"The mail server asks to come back in {number} {unit}{'s' * (number != 1)}."
 
 
 def of_login(

@@ -14,6 +14,7 @@ from dramatiq.brokers.redis import RedisBroker
 
 from postwire import events
 from postwire.credentials import Keyring, make_keyring
+from postwire.errors import ServerBusy
 from postwire.jobs import make_broker, make_redis
 from postwire.model import Account, AccountState
 from postwire.oauth import Providers, make_providers
@@ -57,6 +58,13 @@ class Runtime:
             moved = accounts.set_state(connection, account, state, reason)
         if moved:
             events.publish(self.redis, events.of_state(moved))
+
+    def leave_alone(self, account: Account, busy: ServerBusy) -> None:
+        """Commit that no login is tried for as long as the server asks, then tell it."""
+        with transaction(self.pool) as connection:
+            left = accounts.leave_alone(connection, account.id, busy.retry_after, str(busy))
+        if left:
+            events.publish(self.redis, events.of_state(left))
 
     def close(self) -> None:
         """Let everything go."""

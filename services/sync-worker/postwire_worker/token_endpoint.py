@@ -29,8 +29,9 @@ _HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}
 #: Seconds that a token is taken to last where the provider does not say (§5.1), and at most.
 _USUAL = 60 * 60.0
 _LONGEST = 24 * 60 * 60.0
-#: Seconds that a provider can make us wait at most.
+#: Seconds that a provider can make us wait at most, and where it does not say.
 _LONGEST_WAIT = 60 * 60.0
+_USUAL_WAIT = 30.0
 
 #: RFC 6749 §A.12, §A.17; nothing that could end a line, or a field of the SASL message.
 _TOKEN = re.compile(r"[\x20-\x7e]{1,16384}")
@@ -170,9 +171,9 @@ def _read(name: str, answer: _Answer) -> Granted:
             raise _nonsense(name)
 
 
-def _seconds(text: str) -> float | None:
+def _seconds(text: str) -> float:
     """The number of RFC 9110 §10.2.3; nobody is known to give a date."""
-    return min(float(text), _LONGEST_WAIT) if _DIGITS.fullmatch(text) else None
+    return min(float(text), _LONGEST_WAIT) if _DIGITS.fullmatch(text) else _USUAL_WAIT
 
 
 def _granted(name: str, body: bytes) -> Granted:

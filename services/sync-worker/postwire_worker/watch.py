@@ -25,6 +25,7 @@ from postwire.errors import (
 )
 from postwire.metrics import IDLE_CONNECTIONS, IDLE_PUSHES, IMAP_CONNECTIONS
 from postwire.model import Account, Reason
+from postwire.providers import by_host
 from postwire.store import mailboxes
 from postwire.store.pool import transaction
 from postwire_worker import clock
@@ -85,6 +86,9 @@ class Watch:
         self._turn = 0
         self._failures = 0
         self._refused = False
+        #: By whom the account is served, as far as that matters; when a login may be tried.
+        self._provider = by_host(account.host)
+        self._busy = account
         self._line: _Line | None = None
         self._asking = False
         self._wanted: Reason | None = None
@@ -100,6 +104,7 @@ class Watch:
 
         A new credential is tried; a refused one only where somebody let it be tried again.
         """
+        self._busy = account
         allowed = self._refused and account.state_since != self._account.state_since
         if allowed or account.credential != self._account.credential:
             self.end()
@@ -121,6 +126,10 @@ class Watch:
 
     def _connect(self) -> None:
         self._turn += 1
+        if seconds := self._busy.busy_seconds:
+            # The server wants to be left alone, whoever it was that it said so to.
+            self._plan(seconds, self._connect)
+            return
         turn, account = self._turn, self._account
 
         def opened(result: object) -> None:
@@ -141,7 +150,7 @@ class Watch:
             case AuthenticationFailed() | CredentialUnreadable():
                 # No login is tried again until something changes.
                 self._refused = True
-            case ServerBusy(retry_after=float() as wait):
+            case ServerBusy(retry_after=wait):
                 self._later(wait)
             case _:
                 self._later()
@@ -191,7 +200,8 @@ class Watch:
         if self._line and not self._line.idle.waits:
             self._lost(self._line, "the server does not answer")
         else:
-            self._plan(RENEW, self._renew)
+            renewed = self._provider and self._provider.renew_idle
+            self._plan(renewed or RENEW, self._renew)
 
     def _do(self, action: Callable[[], T]) -> T | None:
         try:
@@ -199,21 +209,30 @@ class Watch:
         except ConnectionLost as error:
             if self._line:
                 self._lost(self._line, str(error))
-            return None
+        except ServerBusy as error:
+            if self._line:
+                self._leave_alone(error)
+                self._lost(self._line, str(error), error.retry_after)
+        return None
 
-    def _lost(self, line: _Line, why: str) -> None:
+    def _leave_alone(self, busy: ServerBusy) -> None:
+        work = lambda: self._desk.runtime.leave_alone(self._account, busy)  # noqa: E731
+        self._desk.loop.in_thread(self._desk.clerks, work, lambda _: None)
+
+    def _lost(self, line: _Line, why: str, at_least: float = 0) -> None:
         log.info("IDLE lost", account=self._account.id, error=why)
         if time.monotonic() - line.since > PROVEN:
             self._failures = 0
         wanted = self._wanted
         self.end()
         self._wanted = wanted
-        self._later()
+        self._later(at_least)
 
     # Without IDLE
 
     def _poll(self) -> None:
-        self._ask("auto")
+        if not self._busy.busy_seconds:
+            self._ask("auto")
         jittered = self._desk.poll_seconds * random.uniform(0.9, 1.1)  # noqa: S311
         self._plan(jittered, self._poll)
 
@@ -251,8 +270,12 @@ def _open(runtime: Runtime, account: Account) -> Session | None:
     except (AuthenticationFailed, CredentialUnreadable) as error:
         runtime.move(account, "auth_failed", str(error))
         raise
+    except ServerBusy as error:
+        runtime.leave_alone(account, error)
+        raise
+    provider = by_host(account.host)
     try:
-        if session.capable("IDLE"):
+        if session.capable("IDLE") and not (provider and provider.distrust_idle):
             # Where INBOX is a label, new mail is told of by All Mail.
             with transaction(runtime.pool) as connection:
                 whole = mailboxes.all_mail(connection, account.id)

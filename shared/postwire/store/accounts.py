@@ -149,6 +149,23 @@ def set_state(
     ).fetchone()
 
 
+def leave_alone(
+    connection: Connection[TupleRow], account_id: AccountId, seconds: float, reason: str
+) -> Account | None:
+    """Try no login for so long, and say why; None where none is tried anyway."""
+    cursor = connection.cursor(row_factory=rows.of(Account))
+    return cursor.execute(
+        """
+        UPDATE account
+           SET busy_until = greatest(busy_until, now() + make_interval(secs => %s)),
+               state_reason = %s, revision = revision + 1
+         WHERE id = %s AND state NOT IN ('paused', 'auth_failed')
+        RETURNING *
+        """,
+        [seconds, reason, account_id],
+    ).fetchone()
+
+
 def pause(connection: Connection[TupleRow], user_id: str, account_id: AccountId) -> Account:
     """Stop all automatic work on the account.
 
@@ -252,6 +269,8 @@ def schedules(connection: Connection[TupleRow], user_id: str) -> list[Schedule]:
 def take_due(connection: Connection[TupleRow], limit: int) -> list[tuple[AccountId, str]]:
     """Accounts whose time has come, with their owners; each is put off to its next time.
 
+    One whose server wants to be left alone is due when that time is over.
+
     Several watchers may ask at once: what one has locked, another passes over. The jitter keeps
     accounts that were added together from being looked at together for ever.
     """
@@ -263,6 +282,7 @@ def take_due(connection: Connection[TupleRow], limit: int) -> list[tuple[Account
          WHERE id IN (SELECT id FROM account
                        WHERE next_sync_at <= now() AND sync_every IS NOT NULL
                          AND state IN ('active', 'unreachable')
+                         AND (busy_until IS NULL OR busy_until <= now())
                        ORDER BY next_sync_at
                        LIMIT %s
                          FOR UPDATE SKIP LOCKED)

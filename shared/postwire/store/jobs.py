@@ -185,6 +185,23 @@ def finish(
     return state
 
 
+def postpone(
+    connection: Connection[TupleRow], job: Job, holder: str, reason: str, delay: float
+) -> JobState | None:
+    """It was too early for an attempt, for that reason; the job is tried in `delay` seconds."""
+    row = connection.execute(
+        """
+        UPDATE job
+           SET state = 'delayed', error = %(reason)s, again = false,
+               holder = NULL, held_until = NULL, run_at = now() + make_interval(secs => %(delay)s)
+         WHERE id = %(id)s AND holder = %(holder)s AND state = 'active'
+        RETURNING state
+        """,
+        {"id": job.id, "holder": holder, "reason": reason, "delay": delay},
+    ).fetchone()
+    return None if row is None else row[0]
+
+
 def put_off(
     connection: Connection[TupleRow], job: Job, holder: str, error: str, delay: float
 ) -> JobState | None:

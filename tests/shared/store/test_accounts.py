@@ -122,6 +122,29 @@ def test_only_accounts_that_a_login_is_tried_for_come_due(
     assert taken == ([(account.id, "ann")] if due else [])
 
 
+def test_an_account_that_is_to_be_left_alone_is_due_afterwards(store: Pool) -> None:
+    # Given an account whose time has come, and whose server wants to be left alone
+    account = rows.active(store)
+    make_due(store)
+    with transaction(store) as connection:
+        left = accounts.leave_alone(connection, account.id, 60, "Later.")
+        assert left
+        assert (left.state, left.state_reason) == ("active", "Later.")
+        assert left.revision == account.revision + 1
+        # Then a shorter wait does not make it a shorter one, and it is not due
+        again = accounts.leave_alone(connection, account.id, 1, "Later.")
+        assert again
+        assert again.busy_until == left.busy_until
+        assert 50 < again.busy_seconds <= 60
+        assert accounts.take_due(connection, 10) == []
+        # But it is when the time is over
+        connection.execute("UPDATE account SET busy_until = now()")
+        assert accounts.take_due(connection, 10) == [(account.id, "ann")]
+        # And what is paused says so and nothing else
+        accounts.pause(connection, "ann", account.id)
+        assert accounts.leave_alone(connection, account.id, 60, "Later.") is None
+
+
 def test_no_account_is_due_for_two_watchers(store: Pool) -> None:
     # Given many accounts that are due
     ids = {rows.active(store, "ann", f"{n}@example.com").id for n in range(40)}

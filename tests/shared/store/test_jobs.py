@@ -259,6 +259,21 @@ def test_a_job_fails_after_its_last_attempt(store: Pool, account: Account) -> No
     assert ask(store, account).id != job.id
 
 
+def test_what_comes_too_early_is_no_attempt(store: Pool, account: Account) -> None:
+    # Given a job that runs while its server wants to be left alone
+    job = running(store, account)
+    # When it is postponed, by the one who has it
+    with transaction(store) as connection:
+        assert jobs.postpone(connection, job, "somebody", "Later.", 60) is None
+        assert jobs.postpone(connection, job, "worker", "Later.", 60) == "delayed"
+    # Then it says why, has all its attempts, and cannot be claimed yet
+    after = read(store, job.id)
+    assert (after.state, after.error, after.attempts) == ("delayed", "Later.", 0)
+    assert claim(store, job.id) is None
+    let_time_pass(store, 60)
+    assert claim(store, job.id)
+
+
 def test_a_job_that_is_given_up_is_not_tried_again_unless_somebody_asked(
     store: Pool, account: Account
 ) -> None:
