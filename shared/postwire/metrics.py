@@ -63,6 +63,10 @@ IDLE_PUSHES = Counter("postwire_idle_pushes", "Times a mail server told us of a 
 WATCHED_ACCOUNTS = Gauge(
     "postwire_watched_accounts", "Accounts this watcher holds a lease on.", ["mode"]
 )
+UNWATCHED_ACCOUNTS = Gauge(
+    "postwire_unwatched_accounts",
+    "Accounts that no watcher holds, for want of room or of watchers.",
+)
 QUEUE_DEPTH = Gauge("postwire_queue_depth", "Open jobs, from PostgreSQL.", ["queue", "state"])
 QUEUE_OLDEST = Gauge(
     "postwire_queue_oldest_job_seconds", "Age of the oldest job that waits, in seconds.", ["queue"]

@@ -1,4 +1,4 @@
-"""A TCP relay on the loopback: counts what a server says, and can be cut, or break by itself."""
+"""A TCP relay on the loopback: counts what a server says, is cut or frozen, or breaks by itself."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ class Relay:
     breaks: Callable[[bytes], bool] = lambda _: False
     #: All connections end with this byte of the server's; None: with none.
     cut_at: int | None = None
+    _flows: threading.Event = field(default_factory=threading.Event)
     _open: list[socket.socket] = field(default_factory=list)
     _threads: list[threading.Thread] = field(default_factory=list)
 
@@ -32,6 +33,14 @@ class Relay:
     def port(self) -> int:
         """The port to connect to."""
         return int(self.listener.getsockname()[1])
+
+    def freeze(self) -> None:
+        """Pass nothing on any more and leave all connections open, as a black hole does."""
+        self._flows.clear()
+
+    def thaw(self) -> None:
+        """Pass on what was held back, and what comes."""
+        self._flows.set()
 
     def cut(self) -> None:
         """End all connections."""
@@ -55,6 +64,7 @@ class Relay:
     def close(self) -> None:
         """End everything."""
         self.cut()
+        self.thaw()
         for thread in self._threads:
             thread.join(5)
         for connection in self._open:
@@ -63,6 +73,7 @@ class Relay:
     def _pump(self, source: socket.socket, sink: socket.socket, server: socket.socket) -> None:
         with suppress(OSError):
             while data := source.recv(65536):
+                self._flows.wait()
                 if source is server:
                     self.received += len(data)
                     if self.breaks(data):
@@ -82,6 +93,7 @@ def relay(port: int, host: str = HOST) -> Iterator[Relay]:
     """Relay to the server on `port`."""
     with socket.create_server((HOST, 0)) as listener:
         made = Relay((host, port), listener)
+        made.thaw()
         acceptor = threading.Thread(target=made.accept)
         acceptor.start()
         try:

@@ -30,6 +30,14 @@ NOON = datetime(2025, 3, 1, 12, tzinfo=UTC)
 START = Cursor(uidvalidity=1, uidnext=1, backfill_uid=0)
 
 
+def let_time_pass(store: Pool, seconds: float) -> None:
+    """Processes have given no sign of life for so long."""
+    with transaction(store) as connection:
+        connection.execute(
+            "UPDATE process SET expires_at = expires_at - make_interval(secs => %s)", [seconds]
+        )
+
+
 def account(store: Pool, user: str = "ann", address: str = "ann@example.com") -> Account:
     """A new account; nobody can open its credential."""
     with transaction(store) as connection:

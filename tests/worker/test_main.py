@@ -15,6 +15,7 @@ from worker.test_actors import ask, job_of, queued, state_of, subjects
 
 from postwire.jobs import MANUAL_QUEUE, QUEUE, enqueue
 from postwire.model import Account
+from postwire.store import processes
 from postwire.store.pool import transaction
 from postwire_demo.processes import free_port
 from postwire_worker.runtime import Runtime
@@ -179,11 +180,19 @@ def test_a_refused_login_leaves_no_secret_in_the_log(
     assert add_account.get(account).state == "auth_failed"
 
 
-def test_an_idle_process_ends_at_once(given: dict[str, str], tmp_path: Path) -> None:
+def test_an_idle_process_is_known_to_be_alive_and_ends_at_once(
+    runtime: Runtime, given: dict[str, str], tmp_path: Path
+) -> None:
+    def alive() -> list[str]:
+        with transaction(runtime.pool) as connection:
+            return processes.alive(connection, "sync-worker")
+
     with process(MODULE, given, tmp_path) as p:
+        assert len(alive()) == 1
         code, seconds = p.stop(signal.SIGINT)
     assert code == 0
     assert seconds < 10
+    assert alive() == []
     assert "Traceback" not in p.output.read_text()
 
 

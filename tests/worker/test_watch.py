@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -202,19 +203,25 @@ def test_a_connection_that_is_cut_is_made_again(
             assert eventually(lambda: asked(runtime))
 
 
+@pytest.mark.parametrize(
+    "answers",
+    [idle(STARTED, then=Wire.cut), {**IDLING, "LOGIN": Wire.cut}, {"CAPABILITY": Wire.cut}],
+    ids=["in IDLE", "at LOGIN", "before it"],
+)
 def test_a_server_that_accepts_and_drops_is_not_hammered(
     runtime: Runtime,
     at: Callable[[FakeImap], Account],
     monkeypatch: pytest.MonkeyPatch,
+    answers: dict[str, Answer],
 ) -> None:
-    # Given a server that lets us in, agrees to IDLE and hangs up
+    # Given a server that accepts, goes along up to some point and hangs up
     monkeypatch.setattr(module, "LONGEST_BACKOFF", 60)
-    with fake_imap(idle(STARTED, then=Wire.cut)) as server, watching(runtime, at(server)):
+    with fake_imap(answers) as server, watching(runtime, at(server)):
         # When that goes on for a while
         assert eventually(lambda: len(server.connected) >= 5)
         connected = server.connected[:5]
 
-    # Then the waits grow, although each login succeeded: at least half of 0.05, 0.1, 0.2, 0.4 s
+    # Then the waits grow, although it accepts each time: at least half of 0.05, 0.1, 0.2, 0.4 s
     gaps = [later - earlier for earlier, later in pairwise(connected)]
     assert all(gap >= least for gap, least in zip(gaps, (0.025, 0.05, 0.1, 0.2), strict=True))
 
@@ -407,6 +414,51 @@ def test_silence_in_answer_to_idle_or_done_is_noticed(
                 assert eventually(lambda server=server: len(server.connected) >= 2)  # type: ignore[misc]
         with transaction(runtime.pool) as connection:
             accounts.remove(connection, account.user_id, account.id)
+
+
+def test_a_network_that_falls_silent_is_noticed_in_time(
+    runtime: Runtime, add_account: Accounts, user: MailUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given an account in IDLE, renewed every second, and answers that must come within half of one
+    monkeypatch.setattr(module, "RENEW", 1.0)
+    monkeypatch.setattr(module, "ANSWER", 0.5)
+    with relay(add_account.dovecot.port) as wire:
+        account = active(runtime, add_account.add(user, port=wire.port))
+        with watching(runtime, account) as running:
+            settled(runtime, running)
+
+            # When nothing comes through any more, in either direction, and nobody says so
+            wire.freeze()
+            frozen = time.monotonic()
+            user.append(letter())
+
+            # Then that is noticed within the time that is promised
+            assert eventually(lambda: not running.watch.idling)
+            assert time.monotonic() - frozen < module.RENEW + module.ANSWER + 0.5
+
+            # And the mail is asked for once the network is back
+            assert asked(runtime) == []
+            wire.thaw()
+            assert eventually(lambda: running.watch.idling)
+            assert eventually(lambda: asked(runtime))
+
+
+def test_a_network_that_is_gone_is_noticed_by_tcp(
+    runtime: Runtime, add_account: Accounts, user: MailUser
+) -> None:
+    # Given an account in IDLE
+    with watching(runtime, active(runtime, add_account.add(user))) as running:
+        settled(runtime, running)
+        line = running.watch._line
+        assert line
+
+        # Then TCP asks for the other end after a minute, and gives it up after another
+        def option(name: int, level: int = socket.IPPROTO_TCP) -> int:
+            return line.connection.getsockopt(level, name)
+
+        assert option(socket.SO_KEEPALIVE, socket.SOL_SOCKET)
+        assert option(socket.TCP_KEEPIDLE) == 60
+        assert option(socket.TCP_KEEPINTVL) * option(socket.TCP_KEEPCNT) == 60
 
 
 def test_idle_is_renewed_on_the_same_connection(

@@ -6,6 +6,7 @@ One process and no forks, so that its metrics are its own and Kubernetes does th
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from itertools import chain
 from queue import Empty, SimpleQueue
 
@@ -16,7 +17,7 @@ from postwire import log, ops
 from postwire.errors import QueueUnavailable, SettingsError, StoreUnavailable
 from postwire.jobs import enqueue, enqueue_fetch
 from postwire.settings import WorkerSettings, load
-from postwire.store import contents, jobs, pool
+from postwire.store import contents, jobs, pool, processes
 from postwire.store.pool import transaction
 from postwire_worker.actors import declare
 from postwire_worker.client import cut_overdue
@@ -27,7 +28,7 @@ from postwire_worker.runtime import Runtime, make_runtime
 _WORKER_TIMEOUT = 100
 #: Milliseconds that running jobs have to come to their end.
 _SHUTDOWN = 4_000
-#: Seconds between two signs of life for what this process holds.
+#: Seconds between two signs of life, of this process and for what it holds.
 _HEARTBEAT = 5.0
 
 
@@ -52,6 +53,7 @@ def main() -> int:
     )
     # A sync takes seconds: what waits here would be kept from a worker that is free.
     worker.queue_prefetch = settings.worker_threads
+    _beat(runtime)
     worker.start()
     port = ops.serve(
         settings.ops_host,
@@ -62,12 +64,14 @@ def main() -> int:
     structlog.get_logger().info("ready", ops_port=port, queues=settings.worker_queues)
     while not _told_to_stop(signals):
         cut_overdue()
+        _beat(runtime)
         if runtime.runs:
             _hold(runtime)
     runtime.stopping.set()
     worker.stop(timeout=_SHUTDOWN)
     if runtime.runs:
         _let_go(runtime)
+    _leave(runtime)
     runtime.close()
     return 0
 
@@ -83,6 +87,20 @@ def _told_to_stop(signals: SimpleQueue[None]) -> bool:
 def _stopped_threads(worker: Worker) -> str | None:
     dead = [thread for thread in worker.workers if not thread.is_alive()]
     return f"{len(dead)} worker threads have stopped" if dead else None
+
+
+def _beat(runtime: Runtime) -> None:
+    try:
+        with transaction(runtime.pool) as connection:
+            processes.beat(connection, runtime.holder, "sync-worker")
+    except StoreUnavailable as error:
+        structlog.get_logger().warning("no sign of life given", error=str(error))
+
+
+def _leave(runtime: Runtime) -> None:
+    # Without this it counts as alive for a few seconds more.
+    with suppress(StoreUnavailable), transaction(runtime.pool) as connection:
+        processes.leave(connection, runtime.holder)
 
 
 def _hold(runtime: Runtime) -> None:

@@ -35,9 +35,11 @@ from postwire_worker.imap import Session
 from postwire_worker.loop import Loop
 from postwire_worker.runtime import Runtime
 
-#: Seconds after which IDLE is renewed; servers and networks forget after ten minutes or more.
+#: Seconds from one renewal of IDLE to the next; servers and networks forget after ten minutes or
+#: more.
 RENEW = 9 * 60.0
-#: Seconds until the answer to IDLE or DONE must have come.
+#: Seconds until the answer to IDLE or DONE must have come. A server that falls silent is found
+#: within RENEW + ANSWER; a network that does, by TCP within two minutes (see `imap`).
 ANSWER = 30.0
 #: Seconds a connection must have lived for its account's backoff to begin anew: a server that
 #: accepts and drops is no success.
@@ -201,7 +203,7 @@ class Watch:
             self._lost(self._line, "the server does not answer")
         else:
             renewed = self._provider and self._provider.renew_idle
-            self._plan(renewed or RENEW, self._renew)
+            self._plan(renewed or RENEW - ANSWER, self._renew)
 
     def _do(self, action: Callable[[], T]) -> T | None:
         try:

@@ -7,8 +7,10 @@ few others. Where a server has no IDLE, the account is looked at every so often.
 from __future__ import annotations
 
 import contextlib
+import resource
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeout
 
 import structlog
 
@@ -17,43 +19,54 @@ from postwire.errors import SettingsError, StoreUnavailable
 from postwire.metrics import WATCHED_ACCOUNTS
 from postwire.model import Account, AccountId
 from postwire.settings import WatcherSettings, load
-from postwire.store import leases
-from postwire.store.pool import check, transaction
+from postwire.store.pool import check
 from postwire_worker import backlog, clock, removal
 from postwire_worker.client import cut_overdue
 from postwire_worker.ending import leave, on_signal
 from postwire_worker.loop import Loop
 from postwire_worker.runtime import Runtime, make_runtime
+from postwire_worker.share import Share
 from postwire_worker.watch import Desk, Watch
 
-#: Seconds between two rounds of leases; a third of their length.
-_ROUND = 4.0
+#: Seconds between two rounds of the share.
+_ROUND = 2.0
+#: Seconds between two looks at what others have taken over, and until it is left to them.
+_LOOK = 0.25
+_HAND_OVER = 6.0
+#: Seconds that giving the leases back may take at the end.
+_LEAVE = 2.0
 #: Connections that are opened at the same time.
 _CONNECTING = 16
 #: Threads that talk to PostgreSQL and Redis.
 _CLERKS = 6
+#: Open files beside those of the watched accounts.
+_OTHER_FILES = 200
 
 
 class Watcher:
-    """Holds leases, and a watch for each."""
+    """Holds a share of the accounts, and a watch for each."""
 
-    def __init__(self, runtime: Runtime, settings: WatcherSettings) -> None:
+    def __init__(self, runtime: Runtime, limit: int, poll_seconds: float) -> None:
         self._runtime = runtime
-        self._limit = settings.watch_accounts
+        self._share = Share(runtime.pool, runtime.holder, limit)
         self._watches: dict[AccountId, Watch] = {}
+        self._draining = False
         self.loop = Loop()
+        #: A thread of its own: the sign of life waits for nobody.
+        self._rounds = ThreadPoolExecutor(1, thread_name_prefix="rounds")
         self._desk = Desk(
             runtime,
             self.loop,
             ThreadPoolExecutor(_CONNECTING, thread_name_prefix="connect"),
             ThreadPoolExecutor(_CLERKS, thread_name_prefix="clerk"),
-            settings.poll_seconds,
+            poll_seconds,
         )
 
     def run(self) -> None:
         """Watch until the loop is stopped; give all leases back at the end."""
+        self.loop.repeat(self._rounds, _ROUND, self._round)
+        self._doubt()
         for every, work in (
-            (_ROUND, self._round),
             (1.0, lambda: clock.ask_due(self._runtime)),
             (5.0, lambda: clock.sweep(self._runtime)),
             (5.0, lambda: clock.sweep_attachments(self._runtime)),
@@ -66,14 +79,34 @@ class Watcher:
         self.loop.run()
         self._end()
 
+    def drain(self) -> None:
+        """Give everything back, watch it until others have it, and stop; for a signal handler."""
+        self.loop.call(self._drain)
+
+    def _drain(self) -> None:
+        if not self._draining:
+            self._draining = True
+            self.loop.later(_HAND_OVER, self.loop.stop)
+            self.loop.in_thread(self._rounds, self._share.leave, self._left)
+
+    def _left(self, result: object) -> None:
+        if isinstance(result, StoreUnavailable):
+            # Nobody else can take over either.
+            self.loop.stop()
+        else:
+            self.loop.repeat(self._rounds, _LOOK, self._round)
+
     def _round(self) -> None:
-        """Renew what is held and claim what is free; runs in a thread."""
-        room = self._limit - len(self._watches)
-        with transaction(self._runtime.pool) as connection:
-            if room > 0:
-                leases.claim(connection, self._runtime.holder, room)
-            held = leases.renew(connection, self._runtime.holder)
-        self.loop.call(lambda: self._hold({account.id: account for account in held}))
+        """See to the share; runs in a thread."""
+        accounts = self._share.round()
+        self.loop.call(lambda: self._hold({account.id: account for account in accounts}))
+
+    def _doubt(self) -> None:
+        """Let go of everything before others take over what this watcher seems dead to hold."""
+        if self._watches and self._share.doubtful and not self._draining:
+            structlog.get_logger().warning("no sign of life could be given; the watches end")
+            self._hold({})
+        self.loop.later(1.0, self._doubt)
 
     def _hold(self, held: dict[AccountId, Account]) -> None:
         for account_id in set(self._watches) - set(held):
@@ -86,17 +119,26 @@ class Watcher:
         idling = sum(watch.idling for watch in self._watches.values())
         WATCHED_ACCOUNTS.labels(mode="idle").set(idling)
         WATCHED_ACCOUNTS.labels(mode="other").set(len(self._watches) - idling)
+        if self._draining and not held:
+            self.loop.stop()
 
     def _end(self) -> None:
         for watch in self._watches.values():
             watch.end()
-        for threads in (self._desk.connectors, self._desk.clerks):
+        with contextlib.suppress(StoreUnavailable, FutureTimeout):
+            self._rounds.submit(self._share.leave).result(_LEAVE)
+        for threads in (self._desk.connectors, self._desk.clerks, self._rounds):
             threads.shutdown(wait=False, cancel_futures=True)
-        with (
-            contextlib.suppress(StoreUnavailable),
-            transaction(self._runtime.pool) as connection,
-        ):
-            leases.release(connection, self._runtime.holder)
+
+
+def allow_files(accounts: int) -> int:
+    """Let the process open a file for each account; how many accounts there is room for."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = accounts + _OTHER_FILES
+    if soft < needed:
+        soft = min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return max(1, min(accounts, soft - _OTHER_FILES))
 
 
 def main() -> int:
@@ -104,19 +146,20 @@ def main() -> int:
     try:
         settings = load(WatcherSettings)
         log.set_up(settings.log_level, "watcher")
-        runtime = make_runtime(settings, connections=_CLERKS + 2)
+        runtime = make_runtime(settings, connections=_CLERKS + 3)
     except SettingsError as error:
         sys.stderr.write(f"postwire watcher: {error}\n")
         return 2
-    watcher = Watcher(runtime, settings)
-    on_signal(watcher.loop.stop)
+    limit = allow_files(settings.watch_accounts)
+    watcher = Watcher(runtime, limit, settings.poll_seconds)
+    on_signal(watcher.drain)
     port = ops.serve(
         settings.ops_host,
         settings.ops_port,
         live={"loop": watcher.loop.stuck},
         ready={"database": lambda: check(runtime.pool)},
     )
-    structlog.get_logger().info("ready", ops_port=port)
+    structlog.get_logger().info("ready", ops_port=port, accounts_at_most=limit)
     watcher.run()
     runtime.close()
     return 0
