@@ -7,6 +7,8 @@ Names follow the response codes of RFC 5530 where one fits.
 
 from __future__ import annotations
 
+from typing import Literal
+
 
 class PostwireError(Exception):
     """Something went wrong in a way that Postwire knows; `str()` is fit for a user."""
@@ -34,6 +36,15 @@ class ServerBusy(TransientError):
         self.retry_after = retry_after
         #: Whether it is for certain the account it has no time for, rather than one message.
         self.throttled = throttled
+
+
+class NoFreeConnection(TransientError):
+    """All connections that Postwire may have to the mail server are taken."""
+
+    def __init__(self, host: str, scope: Literal["host", "account"]) -> None:
+        super().__init__(f"Waiting for a free connection to {host}.")
+        #: Of what there are no more.
+        self.scope = scope
 
 
 class CursorMoved(TransientError):

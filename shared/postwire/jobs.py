@@ -95,8 +95,12 @@ def count_queued(broker: RedisBroker, queue: str) -> int:
         raise QueueUnavailable("The queue does not answer.") from None
 
 
-def enqueue_fetch(broker: dramatiq.Broker, account_id: AccountId) -> None:
-    """Have the attachments fetched that somebody asked for; the rows of the requests say which.
+def enqueue_fetch(
+    broker: dramatiq.Broker, account_id: AccountId, delay: float | None = None
+) -> None:
+    """Have the attachments fetched that somebody asked for, after `delay` seconds.
+
+    The rows of the requests say which.
 
     Raises:
         QueueUnavailable: Redis does not answer. The rows are there; a sweep will find them.
@@ -108,4 +112,4 @@ def enqueue_fetch(broker: dramatiq.Broker, account_id: AccountId) -> None:
         kwargs={},
         options={},
     )
-    _put(broker, message, None)
+    _put(broker, message, delay)

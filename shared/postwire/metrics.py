@@ -51,6 +51,11 @@ JOBS_SWEPT = Counter("postwire_jobs_swept", "Stranded jobs that were queued agai
 IMAP_CONNECTIONS = Gauge(
     "postwire_imap_connections", "Open IMAP connections of this process.", ["purpose"]
 )
+CONNECTIONS_REFUSED = Counter(
+    "postwire_connections_refused",
+    "Times that no connection was free, by whose limit it was.",
+    ["scope"],
+)
 IMAP_ERRORS = Counter("postwire_imap_errors", "IMAP failures.", ["kind"])
 OAUTH_REFRESHES = Counter(
     "postwire_oauth_refreshes", "Access tokens asked of OAuth providers.", ["outcome"]

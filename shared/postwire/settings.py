@@ -104,6 +104,8 @@ class WorkerSettings(_WithDatabase, _WithRedis):
     oauth_providers: SecretStr = SecretStr("{}")
     #: PEM bundle of certificate authorities trusted beside the system's.
     imap_ca_file: Path | None = None
+    #: Connections to one mail server that all processes have at most; 0: any number.
+    host_connections: Annotated[int, Field(ge=0)] = 0
     #: Queues this worker serves, comma separated.
     worker_queues: QueueList = Field(default_factory=lambda: list(get_args(Queue)))
     #: Jobs of one process at a time.
@@ -121,6 +123,8 @@ class WatcherSettings(_WithDatabase, _WithRedis):
     oauth_providers: SecretStr = SecretStr("{}")
     #: PEM bundle of certificate authorities trusted beside the system's.
     imap_ca_file: Path | None = None
+    #: Connections to one mail server that all processes have at most; 0: any number.
+    host_connections: Annotated[int, Field(ge=0)] = 0
     #: Seconds between looks at an account whose server has no IDLE.
     poll_seconds: Seconds = 30
     #: Accounts one watcher holds at most.

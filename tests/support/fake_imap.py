@@ -7,6 +7,7 @@ byte as the test wants it. Where that is not enough, an answer is a function of 
 from __future__ import annotations
 
 import re
+import select
 import socket
 import ssl
 import threading
@@ -129,6 +130,8 @@ class FakeImap:
     lines: list[str] = field(default_factory=list)
     #: When each connection was made, by the monotonic clock.
     connected: list[float] = field(default_factory=list)
+    #: The most connections there were at a time.
+    most: int = 0
     over: threading.Event = field(default_factory=threading.Event)
 
     def heard(self, pattern: str) -> list[str]:
@@ -175,6 +178,7 @@ def fake_imap(
                 connection, _ = listener.accept()
                 server.connected.append(time.monotonic())
                 wires.append(connection)
+                server.most = max(server.most, sum(map(_is_open, wires)))
                 threads.append(threading.Thread(target=talk, args=[connection], daemon=True))
                 threads[-1].start()
 
@@ -191,6 +195,15 @@ def fake_imap(
             connection.close()
         for thread in (acceptor, *threads):
             thread.join(5)
+
+
+def _is_open(connection: socket.socket) -> bool:
+    """Whether the client has not closed it, as the kernel knows it, whatever is still unread."""
+    ended = select.poll()
+    with suppress(OSError, ValueError):
+        ended.register(connection, select.POLLRDHUP)
+        return not ended.poll(0)
+    return False
 
 
 def _fits(pattern: str, command: str) -> bool:

@@ -15,6 +15,7 @@ from postwire.jobs import make_broker, make_redis
 from postwire.model import Account, AccountId, Security
 from postwire.store import accounts
 from postwire.store.pool import make_pool, transaction
+from postwire_worker.budget import Budget
 from postwire_worker.runtime import Runtime
 from support.dovecot import Dovecot
 from support.mailbox import MailUser, trusting
@@ -36,13 +37,15 @@ KEYS = f"k1:{'A' * 43}="
 def runtime(database_url: str, redis_url: str, dovecot: Dovecot) -> Iterator[Runtime]:
     """What a worker holds open; it trusts the tests' own certificate."""
     client = make_redis(redis_url)
+    pool, holder = make_pool(database_url, 8), f"test:{uuid.uuid4().hex}"
     runtime = Runtime(
-        pool=make_pool(database_url, 8),
+        pool=pool,
         redis=client,
         broker=make_broker(client),
         keyring=make_keyring(KEYS),
         ssl_context=trusting(dovecot),
-        holder=f"test:{uuid.uuid4().hex}",
+        holder=holder,
+        budget=Budget(pool, holder),
     )
     yield runtime
     runtime.close()

@@ -93,6 +93,7 @@ def _beat(runtime: Runtime) -> None:
     try:
         with transaction(runtime.pool) as connection:
             processes.beat(connection, runtime.holder, "sync-worker")
+        runtime.budget.settle()
     except StoreUnavailable as error:
         structlog.get_logger().warning("no sign of life given", error=str(error))
 

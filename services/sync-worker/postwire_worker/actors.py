@@ -21,6 +21,7 @@ from postwire.errors import (
     AuthenticationFailed,
     CredentialUnreadable,
     CursorMoved,
+    NoFreeConnection,
     NotFound,
     PermanentError,
     QueueUnavailable,
@@ -32,6 +33,7 @@ from postwire.jobs import ACTOR, FETCH_ACTOR, MANUAL_QUEUE, QUEUE, enqueue
 from postwire.metrics import FRESHNESS, MESSAGES_SET_ASIDE, MESSAGES_SYNCED, SYNC_SECONDS
 from postwire.model import Account, AccountId, Job, JobId, JobState
 from postwire.store import accounts, jobs, mailboxes
+from postwire.store.connections import Purpose
 from postwire.store.pool import transaction
 from postwire_worker import attachments
 from postwire_worker.access import open_session
@@ -45,6 +47,8 @@ from postwire_worker.sync import sync
 BUDGET = 20.0
 #: Seconds before the second attempt; doubled before the third.
 BACKOFF = 5.0
+#: Seconds until a job looks again for a free connection, with jitter.
+PAUSE = (1.0, 3.0)
 #: States in which no login is tried.
 _NO_LOGIN = ("paused", "auth_failed")
 
@@ -112,13 +116,17 @@ def _attempt(run: _Run) -> str:  # noqa: PLR0911 - a table
     except NotFound:
         return "account_gone"
     if account.state not in _NO_LOGIN and account.busy_seconds:
-        _postpone(run, account.busy_seconds)
+        _postpone(run, come_back_in(account.busy_seconds), account.busy_seconds)
         return "too_early"
     try:
         return _sync(run, account)
     except CursorMoved:
         _finish(run, found=0, more=True)
         return "lost_race"
+    except NoFreeConnection as error:
+        # No attempt was made: none has failed.
+        _postpone(run, str(error), random.uniform(*PAUSE))  # noqa: S311 - jitter
+        return "no_connection"
     except StoreUnavailable:
         # Nothing can be written now: the hold runs out, and the sweep queues the job again.
         raise
@@ -145,7 +153,11 @@ def _sync(run: _Run, account: Account) -> str:
     runtime = run.runtime
     until = time.monotonic() + BUDGET
     found, more, changed = 0, False, False
-    with using(open_session(runtime, account), "sync") as session:
+    purpose: Purpose = "manual" if run.job.queue == MANUAL_QUEUE else "sync"
+    with (
+        runtime.budget.slot(account, purpose),
+        using(open_session(runtime, account), "sync") as session,
+    ):
         runtime.move(account, "active")
         for committed in sync(session, runtime.pool, account):
             found, changed = found + committed.stored.new, True
@@ -207,10 +219,10 @@ def _finish(run: _Run, *, found: int, more: bool) -> None:
     _queue_again(run, state)
 
 
-def _postpone(run: _Run, seconds: float) -> None:
-    """Leave the server alone, whoever asks; the job says why and until when."""
+def _postpone(run: _Run, reason: str, seconds: float) -> None:
+    """Leave the server alone, whoever asks; the job says why."""
     with transaction(run.runtime.pool) as connection:
-        state = jobs.postpone(connection, run.job, run.holder, come_back_in(seconds), seconds)
+        state = jobs.postpone(connection, run.job, run.holder, reason, seconds)
     _queue_again(run, state, seconds)
 
 

@@ -8,6 +8,7 @@ transaction is open while the network is waited for.
 from __future__ import annotations
 
 import hashlib
+import random
 import time
 import uuid
 from collections.abc import Iterable, Iterator
@@ -21,6 +22,7 @@ from postwire.errors import (
     CredentialUnreadable,
     Gone,
     MailboxNotFound,
+    NoFreeConnection,
     NotFound,
     PermanentError,
     PostwireError,
@@ -50,6 +52,8 @@ from postwire_worker.structure import Part, Untrustworthy, leaves
 RANGE = 1024 * 1024
 #: Seconds after which a run takes no further attachment and makes way for others.
 BUDGET = 20.0
+#: Seconds until a run looks again for a free connection, with jitter.
+PAUSE = (1.0, 3.0)
 #: Begins a section that is the n-th attachment of a message whose structure was not trusted.
 _WHOLE = "whole:"
 _NO_LOGIN = ("paused", "auth_failed")
@@ -69,14 +73,15 @@ def run(runtime: Runtime, account_id: AccountId, limit: int) -> None:
     try:
         if request := _claim(runtime, account_id):
             with structlog.contextvars.bound_contextvars(account=account_id):
-                _run(runtime, request, limit)
-            _queue_again(runtime, account_id)
+                wait = _run(runtime, request, limit)
+            _queue_again(runtime, account_id, wait)
     finally:
         runtime.runs.discard(runtime.holder)
         runtime.lost.discard(runtime.holder)
 
 
-def _run(runtime: Runtime, request: Request, limit: int) -> None:
+def _run(runtime: Runtime, request: Request, limit: int) -> float | None:
+    """Fetch them; seconds after which it is worth another try, where no connection was free."""
     following: Request | None = request
     try:
         account = _account(runtime, request.account_id)
@@ -88,14 +93,19 @@ def _run(runtime: Runtime, request: Request, limit: int) -> None:
                 following = None
                 if time.monotonic() < until and not runtime.stopping.is_set():
                     following = _claim(runtime, request.account_id)
+    except NoFreeConnection:
+        with suppress(StoreUnavailable), transaction(runtime.pool) as connection:
+            contents.let_go(connection, runtime.holder)
+        return random.uniform(*PAUSE)  # noqa: S311 - jitter
     except (StoreUnavailable, NotFound):
         # Nothing can be written, or there is nothing to write about any more.
-        return
+        return None
     except PostwireError as error:
         _fail(runtime, request, error)
     except Exception as error:
         log.exception("an attachment failed for a reason nobody foresaw")
         _fail(runtime, request, TransientError(f"Internal error: {type(error).__name__}."))
+    return None
 
 
 def _claim(runtime: Runtime, account_id: AccountId) -> Request | None:
@@ -116,7 +126,10 @@ def _account(runtime: Runtime, account_id: AccountId) -> Account:
 @contextmanager
 def _connected(runtime: Runtime, account: Account) -> Iterator[Session]:
     try:
-        with using(open_session(runtime, account), "attachment") as session:
+        with (
+            runtime.budget.slot(account, "attachment"),
+            using(open_session(runtime, account), "attachment") as session,
+        ):
             yield session
     except ServerBusy as error:
         runtime.leave_alone(account, error)
@@ -273,10 +286,10 @@ def _failure(error: PostwireError) -> Failure:
             return "refused"
 
 
-def _queue_again(runtime: Runtime, account_id: AccountId) -> None:
+def _queue_again(runtime: Runtime, account_id: AccountId, wait: float | None) -> None:
     """What is left over is for whoever is free."""
     with suppress(StoreUnavailable, QueueUnavailable):
         with transaction(runtime.pool) as connection:
             waited_for = contents.is_waited_for(connection, account_id)
         if waited_for:
-            enqueue_fetch(runtime.broker, account_id)
+            enqueue_fetch(runtime.broker, account_id, wait)

@@ -27,7 +27,7 @@ from postwire.metrics import (
     QUEUE_OLDEST,
 )
 from postwire.model import AccountId, JobId, Reason
-from postwire.store import accounts, contents, jobs
+from postwire.store import accounts, connections, contents, jobs
 from postwire.store.jobs import Stranded
 from postwire.store.pool import transaction
 from postwire_worker.runtime import Runtime
@@ -126,6 +126,12 @@ def sweep_attachments(runtime: Runtime) -> None:
             enqueue_fetch(runtime.broker, account_id)
     except QueueUnavailable as error:
         log.warning("attachments left to the next sweep", error=str(error))
+
+
+def forget_connections(runtime: Runtime) -> None:
+    """Remove what is left of the connections of processes that died."""
+    with transaction(runtime.pool) as connection:
+        connections.forget_dead(connection)
 
 
 def measure(runtime: Runtime) -> None:

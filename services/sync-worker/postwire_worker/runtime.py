@@ -21,6 +21,7 @@ from postwire.oauth import Providers, make_providers
 from postwire.settings import WatcherSettings, WorkerSettings
 from postwire.store import accounts
 from postwire.store.pool import Pool, make_pool, transaction
+from postwire_worker.budget import Budget
 from postwire_worker.imap import make_ssl_context
 
 
@@ -39,6 +40,7 @@ class Runtime:
     keyring: Keyring
     ssl_context: ssl.SSLContext
     holder: str
+    budget: Budget
     providers: Providers = field(default_factory=dict)
     runs: set[str] = field(default_factory=set)
     lost: set[str] = field(default_factory=set)
@@ -76,12 +78,15 @@ class Runtime:
 def make_runtime(settings: WorkerSettings | WatcherSettings, connections: int) -> Runtime:
     """The runtime of one process, with so many database connections at most."""
     client = make_redis(settings.redis_url.get_secret_value())
+    pool = make_pool(settings.database_url.get_secret_value(), connections)
+    holder = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
     return Runtime(
-        pool=make_pool(settings.database_url.get_secret_value(), connections),
+        pool=pool,
         redis=client,
         broker=make_broker(client),
         keyring=make_keyring(settings.credential_keys.get_secret_value()),
         ssl_context=make_ssl_context(settings.imap_ca_file),
-        holder=f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}",
+        holder=holder,
+        budget=Budget(pool, holder, settings.host_connections or None),
         providers=make_providers(settings.oauth_providers.get_secret_value()),
     )

@@ -80,10 +80,21 @@ class Share:
         if self._left:
             return
         with transaction(self._pool) as connection:
-            processes.leave(connection, self._holder)
+            # Its connections count until they are closed.
+            processes.beat(connection, self._holder, "leaving")
             given = leases.give_back(connection, self._holder)
         self._given |= given
         self._left = True
+
+    def end(self) -> None:
+        """As `leave`, and nothing is watched any more.
+
+        Raises:
+            StoreUnavailable: the database does not answer; nothing has changed.
+        """
+        self.leave()
+        with transaction(self._pool) as connection:
+            processes.leave(connection, self._holder)
 
     def _remaining(self) -> list[Account]:
         with transaction(self._pool) as connection:

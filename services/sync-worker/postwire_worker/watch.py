@@ -11,6 +11,7 @@ import socket
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -20,6 +21,7 @@ from postwire.errors import (
     AuthenticationFailed,
     ConnectionLost,
     CredentialUnreadable,
+    NoFreeConnection,
     ServerBusy,
     StoreUnavailable,
 )
@@ -27,6 +29,7 @@ from postwire.metrics import IDLE_CONNECTIONS, IDLE_PUSHES, IMAP_CONNECTIONS
 from postwire.model import Account, Reason
 from postwire.providers import by_host
 from postwire.store import mailboxes
+from postwire.store.connections import SlotId
 from postwire.store.pool import transaction
 from postwire_worker import clock
 from postwire_worker.access import open_session
@@ -69,11 +72,19 @@ class Desk:
     poll_seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A session that can wait for new mail, and the slot it has."""
+
+    session: Session
+    slot: SlotId
+
+
 @dataclass(slots=True)
 class _Line:
     """A connection in IDLE."""
 
-    session: Session
+    opened: _Opened
     connection: socket.socket
     idle: Idle
     since: float
@@ -88,6 +99,9 @@ class Watch:
         self._turn = 0
         self._failures = 0
         self._refused = False
+        #: How often no connection was free since the last one; when to poll next meanwhile.
+        self._looks = 0
+        self._poll_at = 0.0
         #: By whom the account is served, as far as that matters; when a login may be tried.
         self._provider = by_host(account.host)
         self._busy = account
@@ -120,7 +134,7 @@ class Watch:
         line, self._line = self._line, None
         if line:
             self._desk.loop.forget(line.connection)
-            line.session.close()
+            self._close(line.opened)
             IMAP_CONNECTIONS.labels(purpose="idle").dec()
             IDLE_CONNECTIONS.dec()
 
@@ -137,8 +151,8 @@ class Watch:
         def opened(result: object) -> None:
             if turn == self._turn:
                 self._opened(result)
-            elif isinstance(result, Session):
-                result.close()
+            elif isinstance(result, _Opened):
+                self._close(result)
 
         work = lambda: _open(self._desk.runtime, account)  # noqa: E731
         self._desk.loop.in_thread(self._desk.connectors, work, opened)
@@ -147,8 +161,10 @@ class Watch:
         match result:
             case None:
                 self._poll()
-            case Session():
+            case _Opened():
                 self._idle(result)
+            case NoFreeConnection():
+                self._wait_for_slot()
             case AuthenticationFailed() | CredentialUnreadable():
                 # No login is tried again until something changes.
                 self._refused = True
@@ -171,15 +187,16 @@ class Watch:
 
     # In IDLE
 
-    def _idle(self, session: Session) -> None:
+    def _idle(self, opened: _Opened) -> None:
         try:
-            connection, ahead = session.idle_socket()
+            connection, ahead = opened.session.idle_socket()
             idle = Idle(connection, ahead)
         except (ConnectionLost, OSError, ValueError):
-            session.close()
+            self._close(opened)
             self._later()
             return
-        self._line = _Line(session, connection, idle, time.monotonic())
+        self._looks = 0
+        self._line = _Line(opened, connection, idle, time.monotonic())
         IMAP_CONNECTIONS.labels(purpose="idle").inc()
         IDLE_CONNECTIONS.inc()
         self._desk.loop.watch(connection, self._read)
@@ -230,6 +247,11 @@ class Watch:
         self._wanted = wanted
         self._later(at_least)
 
+    def _close(self, opened: _Opened) -> None:
+        opened.session.close()
+        work = lambda: self._desk.runtime.budget.give_back(opened.slot)  # noqa: E731
+        self._desk.loop.in_thread(self._desk.clerks, work, lambda _: None)
+
     # Without IDLE
 
     def _poll(self) -> None:
@@ -237,6 +259,16 @@ class Watch:
             self._ask("auto")
         jittered = self._desk.poll_seconds * random.uniform(0.9, 1.1)  # noqa: S311
         self._plan(jittered, self._poll)
+
+    def _wait_for_slot(self) -> None:
+        """Poll until a connection is free, and look whether one is; ever more rarely."""
+        now, rarest = time.monotonic(), self._desk.poll_seconds
+        if now >= self._poll_at:
+            self._poll_at = now + rarest
+            self._ask("auto")
+        wait = min(SHORTEST_BACKOFF * 2.0 ** min(self._looks, 10), rarest)
+        self._looks += 1
+        self._plan(wait * random.uniform(0.5, 1.0), self._connect)  # noqa: S311 - jitter
 
     # Asking for a sync
 
@@ -265,8 +297,23 @@ class Watch:
             self._send(self._wanted)
 
 
-def _open(runtime: Runtime, account: Account) -> Session | None:
-    """A session that can wait for new mail, or None where there is no IDLE; done in a thread."""
+def _open(runtime: Runtime, account: Account) -> _Opened | NoFreeConnection | None:
+    """What can wait for new mail, or None where there is no IDLE; done in a thread."""
+    try:
+        slot = runtime.budget.claim(account, "idle")
+    except NoFreeConnection as error:
+        # Returned, for it is no news: the account is polled meanwhile.
+        return error
+    with ExitStack() as unless_opened:
+        unless_opened.callback(runtime.budget.give_back, slot)
+        session = _open_session(runtime, account)
+        if session:
+            unless_opened.pop_all()
+            return _Opened(session, slot)
+    return None
+
+
+def _open_session(runtime: Runtime, account: Account) -> Session | None:
     try:
         session = open_session(runtime, account)
     except (AuthenticationFailed, CredentialUnreadable) as error:

@@ -72,6 +72,8 @@ class Watcher:
             (5.0, lambda: clock.sweep_attachments(self._runtime)),
             (5.0, lambda: clock.measure(self._runtime)),
             (5.0, cut_overdue),
+            (5.0, self._runtime.budget.settle),
+            (5.0, lambda: clock.forget_connections(self._runtime)),
             (5.0, lambda: backlog.work_off(self._runtime)),
             (5.0, lambda: removal.remove(self._runtime)),
         ):
@@ -126,7 +128,7 @@ class Watcher:
         for watch in self._watches.values():
             watch.end()
         with contextlib.suppress(StoreUnavailable, FutureTimeout):
-            self._rounds.submit(self._share.leave).result(_LEAVE)
+            self._rounds.submit(self._share.end).result(_LEAVE)
         for threads in (self._desk.connectors, self._desk.clerks, self._rounds):
             threads.shutdown(wait=False, cancel_futures=True)
 

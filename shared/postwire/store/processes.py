@@ -10,7 +10,8 @@ from typing import Literal
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-Kind = Literal["watcher", "sync-worker"]
+#: `leaving`: a watcher that has given its accounts back, and watches until others have them.
+Kind = Literal["watcher", "sync-worker", "leaving"]
 
 #: Seconds from a process's last sign of life until it counts as dead.
 LEASE = 12
@@ -24,7 +25,8 @@ def beat(connection: Connection[TupleRow], holder: str, kind: Kind) -> None:
         """
         INSERT INTO process (holder, kind, expires_at)
         VALUES (%s, %s, now() + make_interval(secs => %s))
-        ON CONFLICT (holder) DO UPDATE SET expires_at = EXCLUDED.expires_at
+        ON CONFLICT (holder) DO UPDATE
+           SET expires_at = EXCLUDED.expires_at, kind = EXCLUDED.kind
         """,
         [holder, kind, LEASE],
     )
