@@ -294,6 +294,25 @@ def test_all_processes_together_keep_to_the_hosts_limit_and_all_accounts_are_syn
         assert living(runtime) == 0
 
 
+def test_a_watcher_that_ends_hands_its_connections_over_within_the_limit(
+    runtime: Runtime, add_account: Accounts, given: dict[str, str], tmp_path: Path
+) -> None:
+    # Given a server that has one connection for IDLE, and a watcher that has it
+    given = given | {"host_connections": "3"}
+    module = "postwire_worker.watcher"
+    with fake_imap(IDLE) as server:
+        add(runtime, add_account, server, 1)
+        with process(module, given, tmp_path) as one:
+            assert eventually(lambda: metric(one, "postwire_idle_connections") == 1, 20)
+            with process(module, given, tmp_path) as two:
+                # When another takes over from it
+                assert one.stop()[0] == 0
+                # Then that has a connection in the end, and there were never both
+                assert eventually(lambda: metric(two, "postwire_idle_connections") == 1, 20)
+                assert len(server.connected) == 2
+                assert server.most == 1
+
+
 def living(runtime: Runtime) -> int:
     """How many connections count."""
     with transaction(runtime.pool) as connection:

@@ -14,7 +14,7 @@ from worker.test_actors import ask, queued, state_of
 from postwire.errors import NotFound
 from postwire.jobs import QUEUE, enqueue, make_broker, make_redis
 from postwire.model import Account, AccountId, JobId, MessageId
-from postwire.store import accounts, contents, jobs
+from postwire.store import accounts, contents, jobs, processes
 from postwire.store.contents import Failed, Wanted
 from postwire.store.pool import transaction
 from postwire_demo.processes import free_port
@@ -195,6 +195,22 @@ def test_an_attachment_that_worker_after_worker_died_with_is_given_up(runtime: R
     assert metric("attachment_fetches_total", outcome="given_up") == given_up + 1
     with transaction(runtime.pool) as connection:
         assert isinstance(contents.find(connection, wanted), Failed)
+
+
+def test_connections_of_processes_that_died_are_forgotten(
+    runtime: Runtime, account: Account
+) -> None:
+    # Given a connection of a process that lives, and one of a process long dead
+    with transaction(runtime.pool) as connection:
+        processes.beat(connection, "alive", "sync-worker")
+    for holder in ("alive", "dead"):
+        replace(runtime.budget, holder=holder).claim(account, "sync")
+    # When the watcher looks
+    clock.forget_connections(runtime)
+    # Then the living one's is left
+    with transaction(runtime.pool) as connection:
+        rest = connection.execute("SELECT holder FROM imap_connection").fetchall()
+    assert rest == [("alive",)]
 
 
 def test_a_job_that_is_held_is_left_alone(runtime: Runtime, account: Account) -> None:

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client import REGISTRY
 
+from postwire.errors import NoFreeConnection
 from postwire.model import AccountId
 from postwire.store import processes
 from postwire.store.pool import Pool, make_pool, transaction
 from postwire_worker import share as module
+from postwire_worker.budget import Budget
 from postwire_worker.share import STEADY, Share
 from support import rows
 from support.rows import let_time_pass
@@ -167,6 +169,22 @@ def test_what_is_handed_over_is_watched_until_others_have_it(store: Pool) -> Non
     # And takes nothing more
     two.leave()
     assert sizes([one]) == [0]
+
+
+def test_the_connections_of_who_leaves_count_until_it_ends(store: Pool) -> None:
+    # Given two watchers, of which one has all the connections of an account
+    one, two = shares(store, "one", "two")
+    account = rows.active(store)
+    one.round()
+    two.round()
+    assert Budget(store, "one", 1).claim(account, "manual")
+    # When it leaves
+    one.leave()
+    # Then they are its own until it ends
+    with pytest.raises(NoFreeConnection):
+        Budget(store, "two", 1).claim(account, "manual")
+    one.end()
+    assert Budget(store, "two", 1).claim(account, "manual")
 
 
 def test_the_last_watcher_waits_for_nobody(store: Pool) -> None:
