@@ -84,6 +84,8 @@ class Watch:
         self._turn = 0
         self._failures = 0
         self._refused = False
+        #: Whether the first attempt to connect is over, whatever came of it.
+        self.begun = False
         self._line: _Line | None = None
         self._asking = False
         self._wanted: Reason | None = None
@@ -132,6 +134,7 @@ class Watch:
         self._desk.loop.in_thread(self._desk.connectors, work, opened)
 
     def _opened(self, result: object) -> None:
+        self.begun = True
         match result:
             case None:
                 self._poll()
