@@ -123,7 +123,7 @@ class WatcherSettings(_WithDatabase, _WithRedis):
     imap_ca_file: Path | None = None
     #: Seconds between looks at an account whose server has no IDLE.
     poll_seconds: Seconds = 30
-    #: Accounts one watcher holds at most.
+    #: Accounts one watcher holds at most; all watchers have the same.
     watch_accounts: Annotated[int, Field(ge=1)] = 2000
 
 

@@ -88,6 +88,8 @@ class Watch:
         self._turn = 0
         self._failures = 0
         self._refused = False
+        #: Whether the first attempt to connect is over, whatever came of it.
+        self.begun = False
         #: By whom the account is served, as far as that matters; when a login may be tried.
         self._provider = by_host(account.host)
         self._busy = account
@@ -144,6 +146,7 @@ class Watch:
         self._desk.loop.in_thread(self._desk.connectors, work, opened)
 
     def _opened(self, result: object) -> None:
+        self.begun = True
         match result:
             case None:
                 self._poll()
@@ -203,7 +206,7 @@ class Watch:
             self._lost(self._line, "the server does not answer")
         else:
             renewed = self._provider and self._provider.renew_idle
-            self._plan(renewed or RENEW - ANSWER, self._renew)
+            self._plan((renewed or RENEW) - ANSWER, self._renew)
 
     def _do(self, action: Callable[[], T]) -> T | None:
         try:
