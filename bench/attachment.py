@@ -70,7 +70,9 @@ def read(api: httpx.Client, path: str, expected: str) -> tuple[float, float]:
 
 def memory(system: System) -> str:
     """The most memory that API and worker had so far."""
-    wanted = [service for service in system.services if service.name in {"api", "sync-worker-manual"}]
+    wanted = [
+        service for service in system.services if service.name in {"api", "sync-worker-manual"}
+    ]
     return ", ".join(f"{one.name} {peak_memory(one.process.pid):.0f} MB" for one in wanted)
 
 
