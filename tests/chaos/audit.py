@@ -37,6 +37,8 @@ class Audit:
     duplicated: list[str] = field(default_factory=list)
     unequal: list[str] = field(default_factory=list)
     stuck: list[str] = field(default_factory=list)
+    #: Messages set aside, which somebody has to ask for.
+    aside: int = 0
     #: Messages that were compared.
     compared: int = 0
 
@@ -53,6 +55,7 @@ def audit(world: World) -> Audit:
             _compare(found, account, dict(_served(account)), dict(_stored(database, account)))
             found.duplicated += _twice(database, account)
         found.stuck += _stuck(database)
+        (found.aside,) = database.execute("SELECT count(*) FROM set_aside").fetchone() or (0,)
     found.unequal += world.crowd.compare()
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import Counter
@@ -105,13 +106,16 @@ class Ledger:
             longest: dict[str, float] = {}
             for wave in self.waves:
                 late = [
-                    max(letter.seen.values()) - wave.ended
+                    self._seen_by_all(letter) - wave.ended
                     for letter in self.letters.values()
-                    if letter.delivered < wave.ended and letter.seen
+                    if letter.delivered < wave.ended and not letter.expunged
                 ]
                 for fault in wave.faults:
                     longest[fault] = max(longest.get(fault, 0.0), *late, 0.0)
             return longest
+
+    def _seen_by_all(self, letter: Letter) -> float:
+        return math.inf if self._wait(letter) else max(letter.seen.values())
 
     def _wait(self, letter: Letter) -> set[str]:
         looking = {name for name, mine in self._viewers.items() if letter.account_id in mine}

@@ -104,6 +104,9 @@ class Storm:
         since = time.monotonic()
         while True:
             found = self._audit()
+            if found.aside:
+                self._say(f"asked for another try of {found.aside} messages set aside")
+                self._world.retry_set_aside()
             passed = time.monotonic() - since
             if not found.troubles() or passed > RECOVERY:
                 self._say(f"{passed:.0f} s later {len(found.troubles())} things are not well")

@@ -68,6 +68,12 @@ class World:
         finally:
             self._down.discard(name)
 
+    def retry_set_aside(self) -> None:
+        """Ask for what was set aside, as a person does who sees it listed."""
+        for account in self.accounts:
+            with self.system.api(account.owner) as api:
+                api.post(f"/api/accounts/{account.id}/set-aside/retry")
+
     def look_after(self, draw: random.Random) -> None:
         """Start processes again that ended by themselves, as Kubernetes does; each is a finding."""
         now = time.monotonic()
