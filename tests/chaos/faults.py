@@ -21,6 +21,7 @@ import redis
 
 from chaos.world import World
 from postwire_demo.services import SERVICES
+from support.relay import Relay
 
 Fault = Generator[float, None, None]
 
@@ -97,6 +98,21 @@ def _rolling_restart(world: World, _: random.Random) -> Fault:
             yield 0.3
 
 
+def _frozen(way: Callable[[World], Relay], most: float) -> Callable[[World, random.Random], Fault]:
+    """Nothing comes through for up to `most` seconds; what was said then comes late, or never."""
+
+    def begin(world: World, draw: random.Random) -> Fault:
+        way(world).freeze()
+        try:
+            yield draw.uniform(2, most)
+        finally:
+            if draw.random() < 0.5:
+                way(world).cut()
+            way(world).thaw()
+
+    return begin
+
+
 # PostgreSQL
 
 
@@ -118,14 +134,6 @@ def _postgres_crashed(world: World, _: random.Random) -> Fault:
     for (pid,) in rows:
         os.kill(pid, signal.SIGKILL)
     yield 1
-
-
-def _postgres_frozen(world: World, draw: random.Random) -> Fault:
-    world.postgres.relay.freeze()
-    try:
-        yield draw.uniform(5, 15)
-    finally:
-        world.postgres.relay.thaw()
 
 
 def _postgres_cut(world: World, draw: random.Random) -> Fault:
@@ -175,14 +183,6 @@ def _redis_restarted(world: World, draw: random.Random) -> Fault:
         world.redis.start()
 
 
-def _redis_frozen(world: World, draw: random.Random) -> Fault:
-    world.redis.relay.freeze()
-    try:
-        yield draw.uniform(2, 12)
-    finally:
-        world.redis.relay.thaw()
-
-
 def _redis_flushed(world: World, _: random.Random) -> Fault:
     with redis.Redis.from_url(world.redis.direct) as client:
         client.flushall()
@@ -208,14 +208,6 @@ def _imap_hole(world: World, draw: random.Random) -> Fault:
     finally:
         world.imap.deaf = False
         world.imap.cut()
-
-
-def _imap_frozen(world: World, draw: random.Random) -> Fault:
-    world.imap.freeze()
-    try:
-        yield draw.uniform(5, 15)
-    finally:
-        world.imap.thaw()
 
 
 def _imap_drips(world: World, draw: random.Random) -> Fault:
@@ -267,16 +259,16 @@ KINDS = (
     Kind("rolling restart", _ALL, _rolling_restart),
     Kind("postgres restarted", "postgres", _postgres_restarted),
     Kind("postgres crashed", "postgres", _postgres_crashed),
-    Kind("postgres frozen", "postgres", _postgres_frozen),
+    Kind("postgres frozen", "postgres", _frozen(lambda world: world.postgres.relay, 15)),
     Kind("postgres connections cut", "postgres", _postgres_cut),
     Kind("postgres out of connections", "postgres", _postgres_full),
     Kind("postgres read-only", "postgres", _postgres_read_only),
     Kind("redis restarted", "redis", _redis_restarted),
-    Kind("redis frozen", "redis", _redis_frozen),
+    Kind("redis frozen", "redis", _frozen(lambda world: world.redis.relay, 12)),
     Kind("redis flushed", "redis", _redis_flushed),
     Kind("redis connections cut", "redis", _redis_cut),
     Kind("imap black hole", "imap", _imap_hole),
-    Kind("imap frozen", "imap", _imap_frozen),
+    Kind("imap frozen", "imap", _frozen(lambda world: world.imap, 15)),
     Kind("imap dripping", "imap", _imap_drips),
     Kind("imap cut in a literal", "imap", _imap_altered(_cut_literal)),
     Kind("imap garbage", "imap", _imap_altered(_garbage)),
