@@ -54,6 +54,7 @@ class Storm:
             self._wave(deck.wave())
             self._calm()
         self._world.load.stop()
+        self._world.crowd.wish_no_more()
         self._say("the storm is over")
         return self._recovered()
 

@@ -52,6 +52,7 @@ class Viewer:
         self, name: str, system: System, owner: str, ids: Sequence[str], ledger: Ledger
     ) -> None:
         self.name = name
+        self.wishes = True
         self._ledger = ledger
         self.views = {id_: View(id_) for id_ in ids}
         headers = {"Authorization": f"Bearer {system.token(owner)}"}
@@ -59,15 +60,14 @@ class Viewer:
             base_url=system.api_url, headers=headers, timeout=_PATIENCE, trust_env=False
         )
 
-    async def run(self, *, wishes: bool) -> None:
-        """View until cancelled; with `wishes` also ask for syncs as people do."""
+    async def run(self) -> None:
+        """View until cancelled, and ask for syncs as people do as long as there are `wishes`."""
         async with self._api, asyncio.TaskGroup() as group:
             group.create_task(self._stay_connected())
             for view in self.views.values():
                 group.create_task(self._follow(view))
-            if wishes:
-                group.create_task(self._every(_LOOK, "GET"))
-                group.create_task(self._every(_WISH, "POST"))
+            group.create_task(self._every(_LOOK, "GET"))
+            group.create_task(self._every(_WISH, "POST"))
 
     async def read(self, account_id: str) -> View | None:
         """The account as the API has it now, or None where it does not answer."""
@@ -185,7 +185,7 @@ class Viewer:
     # The API
 
     async def _every(self, seconds: float, method: str) -> None:
-        while True:
+        while self.wishes:
             await self._ask(method, "/api/email/sync")
             await asyncio.sleep(seconds)
 
@@ -240,7 +240,7 @@ class Crowd(threading.Thread):
             self._loop.close()
 
     async def _view(self) -> None:
-        self._running = [asyncio.create_task(viewer.run(wishes=True)) for viewer in self._viewers]
+        self._running = [asyncio.create_task(viewer.run()) for viewer in self._viewers]
         for task in self._running:
             try:
                 await task
@@ -255,6 +255,11 @@ class Crowd(threading.Thread):
         """Messages in the view that has the fewest."""
         views = [view for viewer in self._viewers for view in viewer.views.values()]
         return min(len(view.messages or ()) for view in views)
+
+    def wish_no_more(self) -> None:
+        """Let the system recover by itself."""
+        for viewer in self._viewers:
+            viewer.wishes = False
 
     def stop(self) -> None:
         """View no more."""
