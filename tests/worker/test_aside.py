@@ -76,6 +76,13 @@ def test_what_can_be_read_at_last_is_stored_and_leaves_the_list(
     assert run(runtime, poisoned) == []
 
 
+def test_the_first_try_comes_soon(runtime: Runtime, poisoned: Account) -> None:
+    # Given a message that was set aside just now
+    (aside,) = listed(runtime, poisoned)
+    # Then it is tried again in a minute: it may have been the network
+    assert 50 < (aside.retry_at - aside.at).total_seconds() < 70
+
+
 def test_what_fails_again_waits_longer(
     runtime: Runtime, poisoned: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
