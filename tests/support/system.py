@@ -38,6 +38,10 @@ class System:
     _values: dict[str, str] = field(repr=False)
     _logs: Path = field(repr=False)
 
+    def setting(self, name: str) -> str:
+        """What the processes were started with."""
+        return self._values[name]
+
     def service(self, name: str) -> Service:
         """The process of that name."""
         (found,) = [service for service in self.services if service.name == name]

@@ -10,6 +10,7 @@ import random
 import time
 import traceback
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -43,6 +44,8 @@ from postwire_worker.sync import sync
 
 #: Seconds a run may take before it makes way for others; it goes on where it stopped.
 BUDGET = 20.0
+#: Seconds until it is tried to put a job off whose run the database has broken off.
+_PAUSES = (1.0, 2.0, 4.0)
 #: Seconds before the second attempt; doubled before the third.
 BACKOFF = 5.0
 #: States in which no login is tried.
@@ -119,8 +122,8 @@ def _attempt(run: _Run) -> str:  # noqa: PLR0911 - a table
     except CursorMoved:
         _finish(run, found=0, more=True)
         return "lost_race"
-    except StoreUnavailable:
-        # Nothing can be written now: the hold runs out, and the sweep queues the job again.
+    except StoreUnavailable as error:
+        _break_off(run, error)
         raise
     except TransientError as error:
         _put_off(run, account, error)
@@ -228,6 +231,24 @@ def _put_off(run: _Run, account: Account, error: TransientError) -> None:
         run.runtime.move(account, "unreachable", str(error))
     _told_failed(run, account, state, error)
     _queue_again(run, state, delay)
+
+
+def _break_off(run: _Run, error: StoreUnavailable) -> None:
+    """Put the job off once the database answers; else its hold runs out, and the sweep finds it.
+
+    What the database did is no fault of the account's, whose state stays as it is.
+    """
+    for pause in _PAUSES:
+        if run.runtime.stopping.wait(pause):
+            return
+        delay = _delay(run.job, error)
+        with suppress(StoreUnavailable, NotFound):
+            with transaction(run.runtime.pool) as connection:
+                state = jobs.put_off(connection, run.job, run.holder, str(error), delay)
+                account = accounts.get(connection, run.job.account_id)
+            _told_failed(run, account, state, error)
+            _queue_again(run, state, delay)
+            return
 
 
 def _delay(job: Job, error: TransientError) -> float:
