@@ -51,6 +51,8 @@ class Account:
     created_at: datetime
     #: Names, special uses and "*", as the user set them; None means INBOX and Sent.
     mailboxes: list[str] | None = None
+    #: When all that is stored was last compared with the server.
+    audited_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

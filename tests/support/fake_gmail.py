@@ -229,6 +229,7 @@ class FakeGmail:
             "INTERNALDATE": b'"05-Nov-2026 10:00:00 +0000"',
             "RFC822.SIZE": str(len(mail.content)).encode(),
             "BODYSTRUCTURE": _structure(message_from_bytes(mail.content)),
+            "MODSEQ": f"({mail.modseq})".encode(),
             "X-GM-MSGID": str(mail.id).encode(),
             "X-GM-THRID": str(mail.thread).encode(),
             "X-GM-LABELS": b"(" + b" ".join(label for label in labels if label) + b")",
