@@ -169,6 +169,7 @@ class FakeGmail:
             "EXAMINE": self._examine,
             "UID SEARCH": self._search,
             "UID FETCH": self._fetch,
+            "CLOSE": b"TAG OK closed\r\n",
         }
 
     def _list(self, wire: Wire, tag: str) -> None:

@@ -282,6 +282,30 @@ def test_flags_without_modseqs_are_left_to_the_sync_that_compares_them_all(
     assert stored(runtime, account)["one"].flags == (r"\Flagged",)
 
 
+def test_modseqs_acquit_and_never_tell_whether_to_look(
+    runtime: Runtime, add_account: Accounts, user: MailUser, drift: Drift
+) -> None:
+    with fake_gmail("objectid") as server:
+        mail = server.add(letter("one"))
+        account = add_account.add(user, host=server.imap.host, port=server.imap.port)
+        run_sync(runtime, account)
+        inbox = server.boxes["INBOX"]
+        # Given a flag so new that the mailbox's state does not tell of it yet
+        mail.flags.add("\\Seen")
+        mail.modseq = inbox.modseq + 1
+        # When the account is audited, then that is no drift, and is left to the sync
+        assert run_audit(runtime, account) == []
+        assert drift() == {}
+        inbox.modseq = mail.modseq
+        assert kinds(run_sync(runtime, account)) == ["flags"]
+        # But of a flag that the server never gave a modseq no sync will ever know
+        mail.flags.add("\\Flagged")
+        assert run_sync(runtime, account) == []
+        assert kinds(run_audit(runtime, account)) == ["flags"]
+    assert drift() == {"flags": 1}
+    assert set(stored(runtime, account)["one"].flags) == {r"\Seen", r"\Flagged"}
+
+
 def test_a_message_that_lies_nowhere_is_expunged(
     runtime: Runtime, account: Account, owner: MailUser, drift: Drift
 ) -> None:
@@ -337,6 +361,30 @@ def test_drift_is_told_apart_from_what_changes_beside_it(
     assert drift() == {"missing": 1}
     assert set(stored(runtime, account)) == {"one", "three", "four"}
     assert not stored(runtime, account)["three"].unread
+
+
+def test_what_changes_between_the_sync_and_the_second_look_is_no_drift(
+    runtime: Runtime, account: Account, owner: MailUser, drift: Drift
+) -> None:
+    # Given a lost placement, so that the audit looks twice, and new mail for the sync in between
+    unplace(runtime, "four")
+    owner.append(letter("five"))
+    make_due(runtime, account)
+    with session(runtime, account) as opened:
+        work = take(opened, runtime, account, "auto")
+        assert next(work).kind == "new"
+        # When a message is expunged that this sync has counted already
+        with owner.session() as mail:
+            mail.select_folder("INBOX")
+            mail.delete_messages([2])
+            mail.expunge([2])
+        # Its flags may be seen yet.
+        assert set(kinds(list(work))) - {"flags"} == {"backfill"}
+    # Then it is left to the next sync
+    assert drift() == {"missing": 1}
+    assert "two" in stored(runtime, account)
+    assert kinds(run_sync(runtime, account)) == ["expunged"]
+    assert set(stored(runtime, account)) == {"one", "three", "four", "five"}
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -446,12 +494,21 @@ def test_what_is_set_aside_or_out_of_the_window_is_not_missed(
     assert drift() == {"missing": 1}
 
 
+@pytest.mark.parametrize("stopping", [False, True])
 def test_an_audit_that_is_cut_off_goes_on_where_it_was(
-    runtime: Runtime, account: Account, drift: Drift, monkeypatch: pytest.MonkeyPatch
+    runtime: Runtime,
+    account: Account,
+    drift: Drift,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    stopping: bool,
 ) -> None:
     # Given pages of two messages, time for one of them a run, and drift on the last
     monkeypatch.setattr(audit, "PAGE", 2)
-    monkeypatch.setattr(audit, "SECONDS", 0)
+    if stopping:
+        runtime.stopping.set()
+    else:
+        monkeypatch.setattr(audit, "SECONDS", 0)
     unplace(runtime, "four")
     # When the first run is over, then nothing was found, and the next is due at once
     assert run_audit(runtime, account) == []

@@ -124,7 +124,7 @@ class _Audit:
             position = Position(page.mailbox.id, last)
             with transaction(self.runtime.pool) as connection:
                 audits.note(connection, self.account.id, position)
-            if time.monotonic() > until:
+            if time.monotonic() > until or self.runtime.stopping.is_set():
                 return
         yield from self._finish()
 
@@ -143,6 +143,8 @@ class _Audit:
         first = self._look(page)
         if first and first.differs:
             # What has changed since the last sync is taken over by this one, and does not count.
+            # Of a mailbox that is open, STATUS may tell what it was when it was opened.
+            self.session.close_mailbox()
             yield from sync(self.session, self.runtime.pool, self.account)
             again = self._look(page)
             if again is None:

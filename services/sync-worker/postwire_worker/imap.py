@@ -119,6 +119,11 @@ class Session:
             raise CapabilityMissing(f"The mailbox {name} has no lasting message numbers.")
         return state
 
+    def close_mailbox(self) -> None:
+        """Leave the mailbox that is open; of one opened read-only nothing is expunged (§6.4.2)."""
+        with border("close"):
+            self._client.close_folder()
+
     def uid_search(self, first: int, last: int, since: date | None = None) -> list[int]:
         """The UIDs from `first` to `last`, of messages received on or after `since` (§6.4.4)."""
         if last < first:
