@@ -11,6 +11,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, LiteralString
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from imapclient import IMAPClient
 from prometheus_client import REGISTRY
 from worker.conftest import Accounts
@@ -20,7 +22,7 @@ from postwire.model import Account, Message, Reason
 from postwire.store import accounts, jobs, messages
 from postwire.store.pool import transaction
 from postwire_worker import actors, audit
-from postwire_worker.audit import take
+from postwire_worker.audit import take, within
 from postwire_worker.imap import Session, connect
 from postwire_worker.listing import Committed
 from postwire_worker.runtime import Runtime
@@ -638,6 +640,18 @@ def test_a_job_of_the_machine_audits_and_tells_what_was_missed(
     assert sorted(event.count for event in heard if event.type == "sync") == [0, 1]
     assert set(stored(runtime, account)) == {"old", "fresh"}
     assert audited_at(runtime, account) is not None
+
+
+@given(st.lists(st.tuples(st.integers(1, 30), st.integers(1, 30))), st.integers(1, 30))
+def test_ranges_are_taken_as_the_sets_they_are(some: list[tuple[int, int]], first: int) -> None:
+    ranges = sorted((min(one), max(one)) for one in some)
+    told = {uid for low, high in ranges for uid in range(low, high + 1)}
+    assert within(ranges, first, 20) == {uid for uid in told if first <= uid <= 20}
+
+
+def test_ranges_that_a_server_repeats_without_end_are_counted_out_once() -> None:
+    # As many as fit into one line, each as long as a page may be: one by one they take minutes.
+    assert len(within([(1, 2**32 - 1)] * 100_000, 1, 80_000)) == 80_000
 
 
 def test_labels_that_were_lost_are_placed_again_and_labels_are_never_opened(

@@ -120,7 +120,7 @@ class _Audit:
             except PermanentError as error:
                 # A sync says so, if it matters; the other mailboxes are compared nonetheless.
                 log.warning("not audited", mailbox=page.mailbox.id, error=str(error))
-                last = page.mailbox.cursor.uidnext if page.mailbox.cursor else last
+                last = max(last, _newest(page.mailbox))
             position = Position(page.mailbox.id, last)
             with transaction(self.runtime.pool) as connection:
                 audits.note(connection, self.account.id, position)
@@ -173,7 +173,7 @@ class _Audit:
             wanted = run.session.uid_search_ranges(page.first, page.last, since)
         with transaction(run.pool) as connection:
             stored = audits.placed(connection, mailbox, page.first, page.last)
-            missed = _within(wanted, page, mailbox) - set(stored)
+            missed = within(wanted, page.first, min(page.last, _newest(mailbox))) - set(stored)
             missed -= audits.set_aside(connection, mailbox, missed) if missed else set()
         flags = _flags(run, mailbox, stored) if stored else {}
         return _Seen(run, mailbox, len(stored), set(missing(stored, have)), missed, flags)
@@ -211,18 +211,24 @@ def _same_uids(one: Mailbox, other: Mailbox) -> bool:
     return (one.cursor and one.cursor.uidvalidity) == (other.cursor and other.cursor.uidvalidity)
 
 
+def _newest(mailbox: Mailbox) -> int:
+    """The newest UID that the mailbox can have by its cursor."""
+    return mailbox.cursor.uidnext - 1 if mailbox.cursor else 0
+
+
 def _last(mailbox: Mailbox, after: int, stored: Sequence[int]) -> int | None:
     """Where the page after `after` ends; None where the mailbox does."""
-    last = max(mailbox.cursor.uidnext - 1 if mailbox.cursor else 0, *stored[-1:], 0)
-    if len(stored) == PAGE:
-        last = stored[-1]
+    last = stored[-1] if len(stored) == PAGE else max(_newest(mailbox), *stored[-1:], 0)
     return min(last, after + SEARCH_LIMIT) if last > after else None
 
 
-def _within(ranges: Sequence[tuple[int, int]], page: _Page, mailbox: Mailbox) -> set[int]:
-    """The UIDs in `ranges` that are of the page, and not new."""
-    last = min(page.last, mailbox.cursor.uidnext - 1 if mailbox.cursor else 0)
-    return {uid for low, high in ranges for uid in range(max(low, page.first), min(high, last) + 1)}
+def within(ranges: Sequence[tuple[int, int]], first: int, last: int) -> set[int]:
+    """The UIDs from `first` to `last` in the ascending `ranges`, each counted out once."""
+    found: set[int] = set()
+    for low, high in ranges:
+        found.update(range(max(low, first), min(high, last) + 1))
+        first = max(first, min(high, last) + 1)
+    return found
 
 
 def _flags(run: Run, mailbox: Mailbox, stored: Sequence[int]) -> dict[int, Flagged]:
