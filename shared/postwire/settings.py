@@ -110,6 +110,8 @@ class WorkerSettings(_WithDatabase, _WithRedis):
     worker_threads: Annotated[int, Field(ge=1, le=64)] = 4
     #: Megabytes (2^20 bytes) of the largest attachment that is fetched.
     attachment_limit_mb: Annotated[int, Field(ge=1, le=2048)] = 100
+    #: Hours between two audits of an account, at most a year of them; 0: never.
+    audit_hours: Annotated[float, Field(ge=0, le=8760)] = 24
 
 
 class WatcherSettings(_WithDatabase, _WithRedis):

@@ -37,7 +37,7 @@ def main() -> int:
     try:
         settings = load(WorkerSettings)
         log.set_up(settings.log_level, "sync-worker")
-        runtime = make_runtime(settings, connections=settings.worker_threads + 3)
+        runtime = make_runtime(settings, settings.worker_threads + 3, settings.audit_hours)
     except SettingsError as error:
         sys.stderr.write(f"postwire sync-worker: {error}\n")
         return 2

@@ -13,6 +13,7 @@ import uuid
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 
 import dramatiq
 import structlog
@@ -34,7 +35,7 @@ from postwire.metrics import FRESHNESS, MESSAGES_SET_ASIDE, MESSAGES_SYNCED, SYN
 from postwire.model import Account, AccountId, Job, JobId, JobState
 from postwire.store import accounts, jobs, mailboxes
 from postwire.store.pool import transaction
-from postwire_worker import attachments
+from postwire_worker import attachments, audit
 from postwire_worker.access import open_session
 from postwire_worker.imap import using
 from postwire_worker.listing import Committed
@@ -150,7 +151,8 @@ def _sync(run: _Run, account: Account) -> str:
     found, more, changed = 0, False, False
     with using(open_session(runtime, account), "sync") as session:
         runtime.move(account, "active")
-        for committed in sync(session, runtime.pool, account):
+        synced = sync(session, runtime.pool, account)
+        for committed in chain(synced, audit.take(session, runtime, account, run.job.reason)):
             found, changed = found + committed.stored.new, True
             _tell(run, account, committed)
             if time.monotonic() > until or _is_to_end(run) or session.throttled:

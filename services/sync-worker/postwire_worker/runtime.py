@@ -8,6 +8,7 @@ import ssl
 import threading
 import uuid
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import redis
 from dramatiq.brokers.redis import RedisBroker
@@ -43,6 +44,9 @@ class Runtime:
     runs: set[str] = field(default_factory=set)
     lost: set[str] = field(default_factory=set)
     stopping: threading.Event = field(default_factory=threading.Event)
+    #: How long after its audit an account is audited again; None: it is not. Held while one is.
+    audit_every: timedelta | None = None
+    auditing: threading.Lock = field(default_factory=threading.Lock)
 
     def password(self, account: Account) -> str:
         """The password of an account that has one.
@@ -73,7 +77,9 @@ class Runtime:
         self.redis.close()
 
 
-def make_runtime(settings: WorkerSettings | WatcherSettings, connections: int) -> Runtime:
+def make_runtime(
+    settings: WorkerSettings | WatcherSettings, connections: int, audit_hours: float = 0
+) -> Runtime:
     """The runtime of one process, with so many database connections at most."""
     client = make_redis(settings.redis_url.get_secret_value())
     return Runtime(
@@ -84,4 +90,5 @@ def make_runtime(settings: WorkerSettings | WatcherSettings, connections: int) -
         ssl_context=make_ssl_context(settings.imap_ca_file),
         holder=f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}",
         providers=make_providers(settings.oauth_providers.get_secret_value()),
+        audit_every=timedelta(hours=audit_hours) if audit_hours else None,
     )
