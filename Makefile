@@ -61,6 +61,11 @@ bench: web test-tools ## Measure one new email on its way to the browser, and wh
 	PYTHONPATH=tests $(BIN)/python bench/new_email.py
 	PYTHONPATH=tests $(BIN)/python bench/round_trips.py
 
+# SEED= draws one and prints it first; MINUTES= is how long faults go on.
+.PHONY: chaos
+chaos: web test-tools ## Let faults rain on the whole system, then see whether all mail is there (SEED=, MINUTES=)
+	@PYTHONPATH=tests exec $(BIN)/python -m chaos $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) --logs "$(VAR)/chaos"
+
 .PHONY: fmt
 fmt: setup ## Format the Python code
 	$(BIN)/ruff check -q --fix --exit-zero .

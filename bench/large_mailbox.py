@@ -3,7 +3,7 @@
     PYTHONPATH=tests python bench/large_mailbox.py [MESSAGES]
 
 Everything is real and runs on this machine. After the first sync all flags are changed at once, and
-then every second message is expunged.
+then the older half of them is expunged.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def main() -> None:
             show(system, "first sync", lambda: stored()["messages"] == messages)
             mail.add_flags("1:*", r"\Seen", silent=True)
             show(system, "all flags changed", lambda: stored()["unread"] == 0)
-            mail.delete_messages(list(range(1, messages + 1, 2)), silent=True)
+            mail.delete_messages(f"1:{messages // 2}", silent=True)
             mail.expunge()
             show(system, "half of it expunged", lambda: stored()["messages"] == messages // 2)
 

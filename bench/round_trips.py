@@ -20,18 +20,24 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
+import structlog
 from imapclient import IMAPClient
 
 from postwire.credentials import make_keyring
+from postwire.jobs import make_broker, make_redis
 from postwire.model import Account, AccountId
-from postwire.store import accounts
+from postwire.store import accounts, audits
 from postwire.store.pool import Pool, make_pool, transaction
 from postwire_demo import services
 from postwire_demo.processes import HOST
 from postwire_demo.servers import postgres
+from postwire_worker import audit
+from postwire_worker.budget import Budget
 from postwire_worker.imap import connect, make_ssl_context
+from postwire_worker.runtime import Runtime
 from postwire_worker.sync import sync
 from support.dovecot import Dovecot, dovecot
 from support.mailbox import MailUser, letter
@@ -121,6 +127,12 @@ def main() -> None:
             measure("one expunged", proxy, lambda: run(pool, account))
             mail.move([2], "Archive")
             measure("one moved", proxy, lambda: run(pool, account))
+            due(pool, account)
+            measure("audit of all", proxy, lambda: run(pool, account, audited=True))
+            with transaction(pool) as connection:
+                connection.execute("DELETE FROM placement WHERE uid % 1000 = 999")
+            due(pool, account)
+            measure("audit, one in 1000 was lost", proxy, lambda: run(pool, account, audited=True))
             measure("floor: login and logout", proxy, lambda: floor(user, proxy))
             measure("naive: all UIDs and flags", proxy, lambda: naive(user, proxy))
 
@@ -162,12 +174,37 @@ def add_account(pool: Pool, user: MailUser, proxy: Proxy) -> Account:
         )
 
 
-def run(pool: Pool, account: Account) -> None:
-    """One sync."""
+def run(pool: Pool, account: Account, *, audited: bool = False) -> None:
+    """One sync, and the audit after it."""
     password = make_keyring(f"k1:{'A' * 43}=").open(account.id, account.credential)
     with connect(account, password, CONTEXT, "sync") as session:
         for _ in sync(session, pool, account):
             pass
+        if audited:
+            for _ in audit.take(session, runtime(pool), account, "auto"):
+                pass
+
+
+def due(pool: Pool, account: Account) -> None:
+    """Let the account's audit be due."""
+    with transaction(pool) as connection:
+        audits.take_due(connection, account.id, timedelta(0))
+        connection.execute("UPDATE audit SET due_at = now()")
+
+
+def runtime(pool: Pool) -> Runtime:
+    """What an audit needs of a worker; it tells nobody, so there is no Redis."""
+    client = make_redis("redis://localhost")
+    return Runtime(
+        pool,
+        client,
+        make_broker(client),
+        make_keyring(f"k1:{'A' * 43}="),
+        CONTEXT,
+        "bench",
+        Budget(pool, "bench"),
+        audit_every=timedelta(1),
+    )
 
 
 def floor(user: MailUser, proxy: Proxy) -> None:
@@ -201,4 +238,5 @@ def measure(words: str, proxy: Proxy, work: Callable[[], None]) -> None:
 
 if __name__ == "__main__":
     logging.disable()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     main()

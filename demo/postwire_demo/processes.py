@@ -18,6 +18,8 @@ HOST = "127.0.0.1"
 START_TIMEOUT = 60.0
 #: prctl(2): the signal this process gets when its parent dies.
 _PR_SET_PDEATHSIG = 1
+#: Opened here and not in the child, which may take no lock that a thread of ours has.
+_LIBC = ctypes.CDLL(None)
 
 
 def free_port() -> int:
@@ -93,4 +95,4 @@ def wait_until(
 def _die_with_parent(how: signal.Signals) -> None:
     # macOS has no such call; there a killed demo leaves its servers behind.
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, how)
+        _LIBC.prctl(_PR_SET_PDEATHSIG, how)

@@ -23,6 +23,17 @@ UIDVALIDITY_CHANGES = Counter(
     "Mailboxes that the server has numbered anew, by the direction of UIDVALIDITY.",
     ["direction"],
 )
+DRIFT = Counter(
+    "postwire_drift_messages",
+    "Messages that were not as on the server, and were repaired.",
+    ["kind"],
+)
+AUDITED_MESSAGES = Counter(
+    "postwire_audited_messages", "Stored messages that were compared with the server's."
+)
+AUDITS = Counter(
+    "postwire_audits", "Audits of an account that came to their end, or failed.", ["outcome"]
+)
 SYNC_SECONDS = Histogram(
     "postwire_sync_seconds", "Duration of one sync of one account.", ["outcome"], buckets=_SYNC
 )

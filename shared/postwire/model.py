@@ -53,6 +53,8 @@ class Account:
     mailboxes: list[str] | None = None
     #: Who gives out access for the refresh token that `credential` is; None: it is a password.
     oauth_provider: str | None = None
+    #: When all that is stored was last compared with the server.
+    audited_at: datetime | None = None
     #: No login is tried before: the server wants to be left alone.
     busy_until: datetime | None = None
 

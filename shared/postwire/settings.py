@@ -112,6 +112,8 @@ class WorkerSettings(_WithDatabase, _WithRedis):
     worker_threads: Annotated[int, Field(ge=1, le=64)] = 4
     #: Megabytes (2^20 bytes) of the largest attachment that is fetched.
     attachment_limit_mb: Annotated[int, Field(ge=1, le=2048)] = 100
+    #: Hours between two audits of an account, at most a year of them; 0: never.
+    audit_hours: Annotated[float, Field(ge=0, le=8760)] = 24
 
 
 class WatcherSettings(_WithDatabase, _WithRedis):
@@ -127,7 +129,7 @@ class WatcherSettings(_WithDatabase, _WithRedis):
     host_connections: Annotated[int, Field(ge=0)] = 0
     #: Seconds between looks at an account whose server has no IDLE.
     poll_seconds: Seconds = 30
-    #: Accounts one watcher holds at most.
+    #: Accounts one watcher holds at most; all watchers have the same.
     watch_accounts: Annotated[int, Field(ge=1)] = 2000
 
 

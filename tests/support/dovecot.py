@@ -53,7 +53,7 @@ def dovecot(binary: str, folder: Path, settings: str = "") -> Iterator[Dovecot]:
     if os.geteuid() == 0:
         nobody = pwd.getpwnam("nobody")
         os.chown(folder, nobody.pw_uid, nobody.pw_gid)
-    _write_certificate(folder)
+    write_certificate(folder)
     server = Dovecot(free_port(), free_port(), secrets.token_urlsafe(), folder / "server.pem")
     _write_settings(server, folder, settings)
     log = folder / "dovecot.log"
@@ -84,7 +84,8 @@ def _write_settings(server: Dovecot, folder: Path, further: str) -> None:
     (folder / "dovecot.conf").write_text(f"{text}\n{further}\n")
 
 
-def _write_certificate(folder: Path) -> None:
+def write_certificate(folder: Path) -> None:
+    """Write `server.pem`, which is its own authority, and its `server.key` into `folder`."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     names = [x509.DNSName("localhost"), x509.IPAddress(ip_address(HOST))]

@@ -169,6 +169,7 @@ class FakeGmail:
             "EXAMINE": self._examine,
             "UID SEARCH": self._search,
             "UID FETCH": self._fetch,
+            "CLOSE": b"TAG OK closed\r\n",
         }
 
     def _list(self, wire: Wire, tag: str) -> None:
@@ -229,6 +230,7 @@ class FakeGmail:
             "INTERNALDATE": b'"05-Nov-2026 10:00:00 +0000"',
             "RFC822.SIZE": str(len(mail.content)).encode(),
             "BODYSTRUCTURE": _structure(message_from_bytes(mail.content)),
+            "MODSEQ": f"({mail.modseq})".encode(),
             "X-GM-MSGID": str(mail.id).encode(),
             "X-GM-THRID": str(mail.thread).encode(),
             "X-GM-LABELS": b"(" + b" ".join(label for label in labels if label) + b")",

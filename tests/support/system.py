@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
@@ -35,6 +35,22 @@ class System:
     gateway_url: str
     jwt_secret: str
     services: list[Service]
+    _values: dict[str, str] = field(repr=False)
+    _logs: Path = field(repr=False)
+
+    def setting(self, name: str) -> str:
+        """What the processes were started with."""
+        return self._values[name]
+
+    def service(self, name: str) -> Service:
+        """The process of that name."""
+        (found,) = [service for service in self.services if service.name == name]
+        return found
+
+    def start_again(self, name: str) -> None:
+        """Start the process anew, which has ended; on the same ports, and with the same log."""
+        ended = self.service(name)
+        self.services[self.services.index(ended)] = services.start(name, self._values, self._logs)
 
     def token(self, user: str) -> str:
         """A bearer token, as the platform around Postwire makes them."""
@@ -71,8 +87,7 @@ class System:
 
     def metrics(self, name: str) -> str:
         """What Prometheus would read from the process."""
-        (service,) = [service for service in self.services if service.name == name]
-        return httpx.get(service.metrics, timeout=10).text
+        return httpx.get(self.service(name).metrics, timeout=10).text
 
 
 @contextmanager
@@ -99,7 +114,12 @@ def run_system(database_url: str, redis_url: str, logs: Path) -> Iterator[System
         running += [services.start(name, values, logs) for name in services.SERVICES]
         services.wait_until_ready(running)
         yield System(
-            f"http://{HOST}:{api_port}", values["gateway_url"], values["jwt_secret"], running
+            f"http://{HOST}:{api_port}",
+            values["gateway_url"],
+            values["jwt_secret"],
+            running,
+            values,
+            logs,
         )
 
 

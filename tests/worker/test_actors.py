@@ -537,11 +537,19 @@ def test_redis_may_be_down_while_a_sync_tells(
     deaf.broker.close()
 
 
-def test_a_job_whose_run_lost_the_database_is_swept_up(
-    runtime: Runtime, add_account: Accounts, user: MailUser, postgres_server: str
+@pytest.mark.parametrize("back_in_time", [True, False])
+def test_a_job_whose_run_lost_the_database_is_tried_again(
+    runtime: Runtime,
+    add_account: Accounts,
+    user: MailUser,
+    postgres_server: str,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    back_in_time: bool,
 ) -> None:
     # Given a run in the middle of which the database goes away
     runtime.pool.timeout = 0.3
+    monkeypatch.setattr(actors, "_PAUSES", (0.3,) * 30 if back_in_time else ())
     name = runtime.pool.conninfo.rpartition("/")[2]
     raised: list[BaseException | None] = []
     threading.excepthook, before = lambda args: raised.append(args.exc_value), threading.excepthook
@@ -552,13 +560,20 @@ def test_a_job_whose_run_lost_the_database_is_swept_up(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name]
             )
             go_on.set()
+            # Long enough to find that out.
+            thread.join(2)
+            admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true'.encode())
             thread.join(20)
-        admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true'.encode())
     threading.excepthook = before
 
-    # When the database is back, and the hold has run out
+    # Then it is put off as soon as the database is back
     assert [type(error) for error in raised] == [StoreUnavailable]
     assert runtime.runs == set()
+    if back_in_time:
+        assert eventually(lambda: state_of_when_there(runtime, job_id) == "delayed")
+        return
+
+    # Or, if that took too long, when the hold has run out
     assert eventually(lambda: state_of_when_there(runtime, job_id) == "active")
     with transaction(runtime.pool) as connection:
         connection.execute("UPDATE job SET held_until = now() - interval '1 second'")

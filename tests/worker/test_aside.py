@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from worker.conftest import Accounts
 from worker.test_sync import run, subjects
@@ -26,12 +28,23 @@ def retry_now(runtime: Runtime, account: Account) -> None:
 
 
 @pytest.fixture
+def age() -> timedelta:
+    """How old the messages are."""
+    return timedelta(hours=2)
+
+
+@pytest.fixture
 def poisoned(
-    runtime: Runtime, add_account: Accounts, user: MailUser, monkeypatch: pytest.MonkeyPatch
+    runtime: Runtime,
+    add_account: Accounts,
+    user: MailUser,
+    age: timedelta,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Account:
     """An account with three messages, of which our reader could not read the middle one."""
     account = add_account.add(user)
-    user.append(letter("one"), letter("poison"), letter("three"))
+    received = datetime.now(UTC) - age
+    user.append(letter("one"), letter("poison"), letter("three"), received=received)
     headers = reading.mime.headers
 
     def break_down(block: bytes) -> object:
@@ -74,6 +87,21 @@ def test_what_can_be_read_at_last_is_stored_and_leaves_the_list(
     assert [(one.kind, one.stored.new) for one in committed] == [("backfill", 1)]
     assert listed(runtime, poisoned) == []
     assert run(runtime, poisoned) == []
+
+
+def test_the_first_try_comes_soon(runtime: Runtime, poisoned: Account) -> None:
+    # Given a message that was set aside just now
+    (aside,) = listed(runtime, poisoned)
+    # Then it is tried again in a minute: it may have been the network
+    assert 50 < (aside.retry_at - aside.at).total_seconds() < 70
+
+
+@pytest.mark.parametrize("age", [timedelta(minutes=10)])
+def test_what_came_just_now_is_news_though_it_was_set_aside(
+    runtime: Runtime, poisoned: Account
+) -> None:
+    retry_now(runtime, poisoned)
+    assert [(one.kind, one.stored.inbound) for one in run(runtime, poisoned)] == [("new", 1)]
 
 
 def test_what_fails_again_waits_longer(

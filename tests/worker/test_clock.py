@@ -112,6 +112,24 @@ def test_a_job_whose_holder_died_is_queued_again(runtime: Runtime, account: Acco
     assert state_of(runtime, job_id) == "waiting"
 
 
+def test_what_a_worker_committed_before_it_died_is_told(
+    runtime: Runtime, account: Account, redis_url: str
+) -> None:
+    # Given a worker that died between a commit and its event
+    job_id = ask(runtime, account)
+    with transaction(runtime.pool) as connection:
+        assert jobs.claim(connection, job_id, "somebody who dies")
+        connection.execute("UPDATE job SET held_until = now() - interval '1 second'")
+        connection.execute("UPDATE account SET revision = 7 WHERE id = %s", [account.id])
+    with listening(redis_url) as told:
+        # When the sweep comes by
+        clock.sweep(runtime)
+
+        # Then whoever looks on learns of the revision, and asks for the changes
+        (event,) = told.until(lambda events: events)
+    assert (event.type, event.account_id, event.revision) == ("state", account.id, 7)
+
+
 def test_what_only_waits_for_a_worker_is_not_queued_twice(
     runtime: Runtime, account: Account
 ) -> None:

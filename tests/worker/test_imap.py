@@ -179,6 +179,31 @@ def test_a_mailbox_without_lasting_numbers_is_not_for_us(said: str) -> None:
             session.select("INBOX")
 
 
+def test_leaving_a_mailbox_expunges_nothing(session: Session, user: MailUser) -> None:
+    # Given a message that is marked as deleted
+    user.append(letter(), flags=(r"\Deleted",))
+    session.select("INBOX")
+    # When the mailbox is left
+    session.close_mailbox()
+    # Then the message is there when it is opened the next time
+    assert session.select("INBOX").messages == 1
+    assert session.uid_search(1, LAST_UID) == [1]
+
+
+def test_flags_come_with_the_modseqs_where_these_are_asked_for(
+    session: Session, user: MailUser
+) -> None:
+    user.append(letter(), flags=(r"\Seen",))
+    session.select("INBOX")
+    ((plain,), (asked,)) = (
+        [one for some in session.uid_fetch_flags(1, 1, modseq=modseq) for one in some]
+        for modseq in (False, True)
+    )
+    assert (plain.flags, plain.modseq) == ((r"\Seen",), None)
+    assert asked.flags == (r"\Seen",)
+    assert asked.modseq
+
+
 def test_a_search_finds_what_lies_in_the_range_and_nothing_else(
     session: Session, user: MailUser
 ) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -34,8 +34,9 @@ def account(add_account: Accounts, user: MailUser, way: Relay) -> Account:
     return add_account.add(user, host="127.0.0.1", port=way.port)
 
 
-def poisonous(said: bytes) -> bool:
-    return b"poison" in said
+def breaking_at(*words: bytes) -> Callable[[bytes], tuple[bytes, bool]]:
+    """The connection ends instead of a message with one of the words."""
+    return lambda said: (b"", True) if any(word in said for word in words) else (said, False)
 
 
 def runs_until_done(runtime: Runtime, account: Account, most: int) -> int:
@@ -57,7 +58,7 @@ def test_a_message_that_breaks_the_connection_each_time_is_set_aside_and_stops_n
     if arrives_later:
         run(runtime, account)
         user.append(*(letter(f"later {subject}") for subject in SUBJECTS))
-    way.breaks = poisonous
+    way.alters = breaking_at(b"poison")
     wanted = [s for s in SUBJECTS if s != "poison"]
     wanted += [f"later {s}" for s in wanted] + ["poison"] if arrives_later else []
 
@@ -76,9 +77,9 @@ def test_a_message_that_breaks_the_connection_each_time_is_set_aside_and_stops_n
 def test_it_is_stored_when_it_can_be_read_at_last(
     runtime: Runtime, account: Account, way: Relay
 ) -> None:
-    way.breaks = poisonous
+    way.alters = breaking_at(b"poison")
     runs_until_done(runtime, account, 4)
-    way.breaks = lambda _: False
+    way.alters = breaking_at()
     retry_now(runtime, account)
     run(runtime, account)
     assert sorted(subjects(runtime, account)) == sorted(SUBJECTS)
@@ -89,10 +90,10 @@ def test_one_of_several_set_aside_keeps_none_of_the_others_from_being_mended(
     runtime: Runtime, account: Account, way: Relay
 ) -> None:
     # Given two messages set aside, of which the first still breaks the connection
-    way.breaks = lambda said: b"poison" in said or b"after 3" in said
+    way.alters = breaking_at(b"poison", b"after 3")
     runs_until_done(runtime, account, 8)
     assert len(listed(runtime, account)) == 2
-    way.breaks = poisonous
+    way.alters = breaking_at(b"poison")
     retry_now(runtime, account)
 
     # When both are tried again
@@ -109,11 +110,11 @@ def test_a_connection_that_breaks_once_sets_nothing_aside(
     # Given one new message
     run(runtime, account)
     user.append(letter("single poison"), received=datetime.now(UTC) - timedelta(minutes=1))
-    way.breaks = poisonous
+    way.alters = breaking_at(b"poison")
     # When the connection breaks while it is read
     with pytest.raises(ConnectionLost):
         run(runtime, account)
     # Then it is read by the next sync, and announced as new
-    way.breaks = lambda _: False
+    way.alters = breaking_at()
     assert [one.stored.inbound for one in run(runtime, account) if one.kind == "new"] == [1]
     assert listed(runtime, account) == []

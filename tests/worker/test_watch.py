@@ -380,7 +380,7 @@ def test_a_provider_that_forgets_idle_early_is_reminded_in_time(
     monkeypatch.setattr(module, "ANSWER", 0.05)
     rambler = by_host("imap.rambler.ru")
     assert rambler
-    monkeypatch.setattr(module, "by_host", lambda _: replace(rambler, renew_idle=0.05))
+    monkeypatch.setattr(module, "by_host", lambda _: replace(rambler, renew_idle=0.1))
     with fake_imap(idle(STARTED, then=lambda wire, _: wire.line() and None)) as server:
         with watching(runtime, at(server)):
             # Then it is renewed long before it usually is

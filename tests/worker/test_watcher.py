@@ -165,6 +165,7 @@ def test_who_is_told_to_end_watches_until_another_does(
         # And when the other one has the account, it ends
         with transaction(runtime.pool) as connection:
             assert leases.claim(connection, "another", 9) == [account.id]
+            leases.mark_watched(connection, "another", [account.id])
         assert eventually(lambda: watcher.loop._stopping, 4)
 
 

@@ -23,6 +23,8 @@ export interface Account {
   /** Seconds between automatic syncs; null where none is scheduled. */
   syncEvery: number | null;
   lastSyncedAt: string | null;
+  /** When all that is stored was last compared with the mail server. */
+  auditedAt: string | null;
   epoch: number;
   revision: number;
   unread: number;

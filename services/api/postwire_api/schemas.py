@@ -177,6 +177,7 @@ class Account(_Out, kw_only=True):
     state_since: datetime
     sync_every: int | None
     last_synced_at: datetime | None
+    audited_at: datetime | None
     epoch: int
     revision: int
     unread: int
@@ -201,6 +202,7 @@ class Account(_Out, kw_only=True):
             state_since=account.state_since,
             sync_every=account.sync_every,
             last_synced_at=account.last_synced_at,
+            audited_at=account.audited_at,
             epoch=account.epoch,
             revision=account.revision,
             unread=unread,

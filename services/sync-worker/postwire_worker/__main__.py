@@ -25,7 +25,7 @@ from postwire_worker.ending import leave, on_signal
 from postwire_worker.runtime import Runtime, make_runtime
 
 #: Milliseconds between looks at an idle queue; Dramatiq's own second is too long for a push.
-_WORKER_TIMEOUT = 100
+_WORKER_TIMEOUT = 50
 #: Milliseconds that running jobs have to come to their end.
 _SHUTDOWN = 4_000
 #: Seconds between two signs of life, of this process and for what it holds.
@@ -37,7 +37,7 @@ def main() -> int:
     try:
         settings = load(WorkerSettings)
         log.set_up(settings.log_level, "sync-worker")
-        runtime = make_runtime(settings, connections=settings.worker_threads + 3)
+        runtime = make_runtime(settings, settings.worker_threads + 3, settings.audit_hours)
     except SettingsError as error:
         sys.stderr.write(f"postwire sync-worker: {error}\n")
         return 2

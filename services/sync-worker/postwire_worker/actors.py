@@ -10,8 +10,10 @@ import random
 import time
 import traceback
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 
 import dramatiq
 import structlog
@@ -35,7 +37,7 @@ from postwire.model import Account, AccountId, Job, JobId, JobState
 from postwire.store import accounts, jobs, mailboxes
 from postwire.store.connections import Purpose
 from postwire.store.pool import transaction
-from postwire_worker import attachments
+from postwire_worker import attachments, audit
 from postwire_worker.access import open_session
 from postwire_worker.imap import using
 from postwire_worker.listing import Committed
@@ -45,6 +47,8 @@ from postwire_worker.sync import sync
 
 #: Seconds a run may take before it makes way for others; it goes on where it stopped.
 BUDGET = 20.0
+#: Seconds until it is tried to put a job off whose run the database has broken off.
+_PAUSES = (1.0, 2.0, 4.0)
 #: Seconds before the second attempt; doubled before the third.
 BACKOFF = 5.0
 #: Seconds until a job looks again for a free connection, with jitter.
@@ -127,8 +131,8 @@ def _attempt(run: _Run) -> str:  # noqa: PLR0911 - a table
         # No attempt was made: none has failed.
         _postpone(run, str(error), random.uniform(*PAUSE))  # noqa: S311 - jitter
         return "no_connection"
-    except StoreUnavailable:
-        # Nothing can be written now: the hold runs out, and the sweep queues the job again.
+    except StoreUnavailable as error:
+        _break_off(run, error)
         raise
     except TransientError as error:
         _put_off(run, account, error)
@@ -159,7 +163,8 @@ def _sync(run: _Run, account: Account) -> str:
         using(open_session(runtime, account), "sync") as session,
     ):
         runtime.move(account, "active")
-        for committed in sync(session, runtime.pool, account):
+        synced = sync(session, runtime.pool, account)
+        for committed in chain(synced, audit.take(session, runtime, account, run.job.reason)):
             found, changed = found + committed.stored.new, True
             _tell(run, account, committed)
             if time.monotonic() > until or _is_to_end(run) or session.throttled:
@@ -240,6 +245,24 @@ def _put_off(run: _Run, account: Account, error: TransientError) -> None:
         run.runtime.move(account, "unreachable", str(error))
     _told_failed(run, account, state, error)
     _queue_again(run, state, delay)
+
+
+def _break_off(run: _Run, error: StoreUnavailable) -> None:
+    """Put the job off once the database answers; else its hold runs out, and the sweep finds it.
+
+    What the database did is no fault of the account's, whose state stays as it is.
+    """
+    for pause in _PAUSES:
+        if run.runtime.stopping.wait(pause):
+            return
+        delay = _delay(run.job, error)
+        with suppress(StoreUnavailable, NotFound):
+            with transaction(run.runtime.pool) as connection:
+                state = jobs.put_off(connection, run.job, run.holder, str(error), delay)
+                account = accounts.get(connection, run.job.account_id)
+            _told_failed(run, account, state, error)
+            _queue_again(run, state, delay)
+            return
 
 
 def _delay(job: Job, error: TransientError) -> float:

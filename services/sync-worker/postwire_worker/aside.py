@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from postwire.errors import MailboxNotFound
 from postwire.model import Account, Batch, Cursor, Mailbox, Stored
@@ -18,6 +19,8 @@ from postwire_worker.imap import Session
 
 #: Messages that one sync tries again at most; there is always a next one.
 _LIMIT = 100
+#: How long mail that was set aside is news when it is stored at last.
+_RECENT = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,12 @@ class Mended:
 
     batch: Batch
     stored: Stored
+
+    @property
+    def recent(self) -> bool:
+        """Whether it came so recently that nobody has looked for it in vain for long."""
+        since = datetime.now(UTC) - _RECENT
+        return any(incoming.internaldate > since for incoming in self.batch.incoming)
 
 
 def retry(session: Session, pool: Pool, account: Account) -> Iterator[Mended]:

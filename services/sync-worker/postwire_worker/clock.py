@@ -91,8 +91,9 @@ def _again(runtime: Runtime, sweep_some: Callable[..., list[Stranded]], *queue: 
         with transaction(runtime.pool) as connection:
             stranded = sweep_some(connection, *queue, _LIMIT)
         failed = [job for job in stranded if job.state == "failed"]
-        for job in failed:
-            _tell_failed(runtime, job)
+        if sweep_some is jobs.sweep_dead:
+            for job in stranded:
+                _tell_dead(runtime, job)
         if stranded:
             log.info("stranded jobs queued again", count=len(stranded) - len(failed))
             JOBS_SWEPT.inc(len(stranded))
@@ -101,15 +102,21 @@ def _again(runtime: Runtime, sweep_some: Callable[..., list[Stranded]], *queue: 
             break
 
 
-def _tell_failed(runtime: Runtime, job: Stranded) -> None:
-    log.error("each worker that ran this job died", job=job.id)
+def _tell_dead(runtime: Runtime, job: Stranded) -> None:
+    """Tell where the account stands: the worker may have died between a commit and its event."""
+    failed = job.state == "failed"
     try:
         with transaction(runtime.pool) as connection:
-            accounts.failed(connection, job.account_id)
+            if failed:
+                accounts.failed(connection, job.account_id)
             account = accounts.get(connection, job.account_id)
     except NotFound:
         return
-    events.publish(runtime.redis, events.of_failure(account, "Each worker that ran it died."))
+    event = events.of_state(account)
+    if failed:
+        log.error("each worker that ran this job died", job=job.id)
+        event = events.of_failure(account, "Each worker that ran it died.")
+    events.publish(runtime.redis, event)
 
 
 def sweep_attachments(runtime: Runtime) -> None:

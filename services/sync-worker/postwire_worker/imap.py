@@ -124,6 +124,11 @@ class Session:
             raise CapabilityMissing(f"The mailbox {name} has no lasting message numbers.")
         return state
 
+    def close_mailbox(self) -> None:
+        """Leave the mailbox that is open; of one opened read-only nothing is expunged (§6.4.2)."""
+        with border("close"):
+            self._client.close_folder()
+
     def uid_search(self, first: int, last: int, since: date | None = None) -> list[int]:
         """The UIDs from `first` to `last`, of messages received on or after `since` (§6.4.4)."""
         if last < first:
@@ -147,15 +152,23 @@ class Session:
             return [(uid, uid) for uid in sorted(self._client.search(criteria))]
 
     def uid_fetch_flags(
-        self, first: int, last: int, changed_since: int | None = None, *, labels: bool = False
+        self,
+        first: int,
+        last: int,
+        changed_since: int | None = None,
+        *,
+        labels: bool = False,
+        modseq: bool = False,
     ) -> Iterator[list[Flagged]]:
         """Flags of the messages from UID `first` to `last`, as they come in (RFC 3501 §6.4.5).
 
         With `changed_since` only of those with a higher modseq (RFC 7162 §3.1.4.1). What was
         yielded is not kept, so that a mailbox of any size takes no more room than `FLAGS_ROOM`
-        answers. Whoever stops before the end leaves the session closed. With `labels`, Gmail's too.
+        answers. Whoever stops before the end leaves the session closed. With `labels`, Gmail's too;
+        `modseq` asks for the modseqs, which come by themselves with `changed_since`.
         """
         wanted = "FLAGS X-GM-LABELS" if labels else "FLAGS"
+        wanted += " MODSEQ" if modseq else ""
         items = (
             f"(UID {wanted})"
             if changed_since is None

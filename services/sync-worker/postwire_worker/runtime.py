@@ -8,6 +8,7 @@ import ssl
 import threading
 import uuid
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import redis
 from dramatiq.brokers.redis import RedisBroker
@@ -45,6 +46,9 @@ class Runtime:
     runs: set[str] = field(default_factory=set)
     lost: set[str] = field(default_factory=set)
     stopping: threading.Event = field(default_factory=threading.Event)
+    #: How long after its audit an account is audited again; None: it is not. Held while one is.
+    audit_every: timedelta | None = None
+    auditing: threading.Lock = field(default_factory=threading.Lock)
 
     def password(self, account: Account) -> str:
         """The password of an account that has one.
@@ -75,7 +79,9 @@ class Runtime:
         self.redis.close()
 
 
-def make_runtime(settings: WorkerSettings | WatcherSettings, connections: int) -> Runtime:
+def make_runtime(
+    settings: WorkerSettings | WatcherSettings, connections: int, audit_hours: float = 0
+) -> Runtime:
     """The runtime of one process, with so many database connections at most."""
     client = make_redis(settings.redis_url.get_secret_value())
     pool = make_pool(settings.database_url.get_secret_value(), connections)
@@ -89,4 +95,5 @@ def make_runtime(settings: WorkerSettings | WatcherSettings, connections: int) -
         holder=holder,
         budget=Budget(pool, holder, settings.host_connections or None),
         providers=make_providers(settings.oauth_providers.get_secret_value()),
+        audit_every=timedelta(hours=audit_hours) if audit_hours else None,
     )

@@ -7,22 +7,23 @@ thread, in rounds, but for `doubtful`.
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 
 from postwire.metrics import UNWATCHED_ACCOUNTS
 from postwire.model import Account, AccountId
 from postwire.store import leases, processes
 from postwire.store.pool import Pool, transaction
 
-#: Seconds between two signs of life, less than two rounds take.
+#: Seconds after which a round gives the next sign of life.
 BEAT = 3.5
 #: Seconds after which a watcher no longer believes that it counts as alive: less than it takes
 #: others to take over what it holds.
 DOUBT = processes.LEASE - 2.0
 #: Rounds for which it must have had too many before it gives some back: a watcher that comes and
 #: goes moves nothing.
-STEADY = 3
+STEADY = 5
 #: Accounts that are given back in one round; each is a login for who takes it.
-GIVEN = 100
+GIVEN = 50
 
 
 class Share:
@@ -36,7 +37,7 @@ class Share:
         self._left = False
         #: Rounds in which it had too many, without a break.
         self._over = 0
-        #: What it gave back, and watches until somebody has it.
+        #: What it gave back, and watches until somebody else does.
         self._given: set[AccountId] = set()
 
     @property
@@ -44,8 +45,10 @@ class Share:
         """Whether others may soon take over what this watcher holds, for it seems dead to them."""
         return time.monotonic() - self._beaten > DOUBT
 
-    def round(self) -> list[Account]:
+    def round(self, begun: Collection[AccountId]) -> list[Account]:
         """Claim or give back what the share asks for; the accounts that are to be watched now.
+
+        Those in `begun` are watched already, as far as their servers let them.
 
         Raises:
             StoreUnavailable: the database does not answer; nothing has changed.
@@ -63,8 +66,9 @@ class Share:
                 leases.claim(connection, self._holder, -surplus)
             elif self._over >= STEADY:
                 given = leases.give_back(connection, self._holder, min(surplus, GIVEN))
+            leases.mark_watched(connection, self._holder, begun)
             held = leases.held(connection, self._holder)
-            waiting = leases.untaken(connection, self._given | given)
+            waiting = leases.unwatched(connection, self._given | given)
         UNWATCHED_ACCOUNTS.set(standing.free)
         self._given = {account.id for account in waiting}
         return held + waiting
@@ -72,7 +76,7 @@ class Share:
     def leave(self) -> None:
         """Give everything back, so that others need not wait until this watcher counts as dead.
 
-        From now on a round says what nobody has taken yet, as long as there is somebody to take it.
+        From now on a round says what nobody else watches yet, as long as there is somebody else.
 
         Raises:
             StoreUnavailable: the database does not answer; nothing has changed.
@@ -100,7 +104,7 @@ class Share:
         with transaction(self._pool) as connection:
             if not processes.alive(connection, "watcher"):
                 return []
-            return leases.untaken(connection, self._given)
+            return leases.unwatched(connection, self._given)
 
     def _share(self, accounts: int, watchers: int) -> int:
         """As many as each watcher has if all have the same, rounded up."""

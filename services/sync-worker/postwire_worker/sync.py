@@ -43,7 +43,7 @@ class _Opened:
 def sync(session: Session, pool: Pool, account: Account) -> Iterator[Committed]:
     """Bring the account up to date: new mail of all mailboxes, flags, older mail, expunged mail."""
     for mended in aside.retry(session, pool, account):
-        yield Committed("backfill", mended.batch, mended.stored)
+        yield Committed("new" if mended.recent else "backfill", mended.batch, mended.stored)
     run = Run(session, pool, account)
     yield from listing.look(run)
     opened = []

@@ -102,6 +102,8 @@ class Watch:
         #: How often no connection was free since the last one; when to poll next meanwhile.
         self._looks = 0
         self._poll_at = 0.0
+        #: Whether the first attempt to connect is over, whatever came of it.
+        self.begun = False
         #: By whom the account is served, as far as that matters; when a login may be tried.
         self._provider = by_host(account.host)
         self._busy = account
@@ -158,6 +160,7 @@ class Watch:
         self._desk.loop.in_thread(self._desk.connectors, work, opened)
 
     def _opened(self, result: object) -> None:
+        self.begun = True
         match result:
             case None:
                 self._poll()
@@ -220,7 +223,7 @@ class Watch:
             self._lost(self._line, "the server does not answer")
         else:
             renewed = self._provider and self._provider.renew_idle
-            self._plan(renewed or RENEW - ANSWER, self._renew)
+            self._plan((renewed or RENEW) - ANSWER, self._renew)
 
     def _do(self, action: Callable[[], T]) -> T | None:
         try:

@@ -29,7 +29,7 @@ from postwire_worker.share import Share
 from postwire_worker.watch import Desk, Watch
 
 #: Seconds between two rounds of the share.
-_ROUND = 2.0
+_ROUND = 1.0
 #: Seconds between two looks at what others have taken over, and until it is left to them.
 _LOOK = 0.25
 _HAND_OVER = 6.0
@@ -50,6 +50,8 @@ class Watcher:
         self._runtime = runtime
         self._share = Share(runtime.pool, runtime.holder, limit)
         self._watches: dict[AccountId, Watch] = {}
+        #: Those of them that have come to something; made anew each time, for the rounds' thread.
+        self._begun: list[AccountId] = []
         self._draining = False
         self.loop = Loop()
         #: A thread of its own: the sign of life waits for nobody.
@@ -100,7 +102,7 @@ class Watcher:
 
     def _round(self) -> None:
         """See to the share; runs in a thread."""
-        accounts = self._share.round()
+        accounts = self._share.round(self._begun)
         self.loop.call(lambda: self._hold({account.id: account for account in accounts}))
 
     def _doubt(self) -> None:
@@ -118,6 +120,7 @@ class Watcher:
                 watch.update(account)
             else:
                 self._watches[account_id] = Watch(self._desk, account)
+        self._begun = [account_id for account_id, watch in self._watches.items() if watch.begun]
         idling = sum(watch.idling for watch in self._watches.values())
         WATCHED_ACCOUNTS.labels(mode="idle").set(idling)
         WATCHED_ACCOUNTS.labels(mode="other").set(len(self._watches) - idling)

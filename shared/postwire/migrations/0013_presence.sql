@@ -13,3 +13,5 @@ CREATE VIEW live_process AS SELECT holder, kind FROM process WHERE expires_at > 
 
 -- When the holder got it: what it has held longest is given away last.
 ALTER TABLE lease ADD COLUMN since timestamptz NOT NULL DEFAULT now();
+-- Whether the holder has connected since: until then the one before it watches on.
+ALTER TABLE lease ADD COLUMN watched boolean NOT NULL DEFAULT false;

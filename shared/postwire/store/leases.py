@@ -63,7 +63,7 @@ def claim(connection: Connection[TupleRow], holder: str, limit: int) -> list[Acc
     claimed = connection.execute(
         """
         UPDATE lease
-           SET holder = %(holder)s, fence = fence + 1, since = now(),
+           SET holder = %(holder)s, fence = fence + 1, since = now(), watched = false,
                expires_at = now() + interval '1 day'  -- for the release before
          WHERE account_id IN (
                SELECT account_id
@@ -112,16 +112,25 @@ def give_back(
     return {AccountId(id_) for (id_,) in given}
 
 
-def untaken(connection: Connection[TupleRow], ids: Collection[AccountId]) -> list[Account]:
-    """Those of the accounts that are to be watched and that nobody holds."""
+def mark_watched(connection: Connection[TupleRow], holder: str, ids: Collection[AccountId]) -> None:
+    """`holder` watches those of the accounts that it holds: who watched them before need not."""
+    connection.execute(
+        "UPDATE lease SET watched = true"
+        " WHERE holder = %s AND NOT watched AND account_id = ANY(%s::uuid[])",
+        [holder, list(ids)],
+    )
+
+
+def unwatched(connection: Connection[TupleRow], ids: Collection[AccountId]) -> list[Account]:
+    """Those of the accounts that are to be watched, and that no holder watches yet."""
     cursor = connection.cursor(row_factory=rows.of(Account))
     return cursor.execute(
         """
         SELECT account.*
           FROM account
           LEFT JOIN lease ON lease.account_id = account.id
-         WHERE account.id = ANY(%s) AND account.state IN ('active', 'unreachable')
-           AND (lease.holder IS NULL OR lease.holder NOT IN (SELECT holder FROM live_process))
+         WHERE account.id = ANY(%s::uuid[]) AND account.state IN ('active', 'unreachable')
+           AND (lease.watched IS NOT TRUE OR lease.holder NOT IN (SELECT holder FROM live_process))
         """,
         [list(ids)],
     ).fetchall()

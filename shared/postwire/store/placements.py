@@ -93,6 +93,14 @@ def set_flags(
     return stored
 
 
+def differing(
+    connection: Connection[TupleRow], mailbox: Mailbox, said: Sequence[Flagged]
+) -> list[int]:
+    """The UIDs that are stored with other flags, or labels, than the server says."""
+    named = labels.of_mailbox(connection, mailbox)
+    return [uid for uid, _ in _changed(connection, mailbox, said, named, force=True)]
+
+
 def _changed(
     connection: Connection[TupleRow],
     mailbox: Mailbox,

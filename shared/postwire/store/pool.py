@@ -17,6 +17,14 @@ from postwire.errors import StoreUnavailable
 Pool: TypeAlias = ConnectionPool[Connection[TupleRow]]
 #: Seconds until a caller is told that the database does not answer.
 WAIT = 5.0
+#: What will pass, beside what the driver calls operational: the database has become
+#: a standby or lets nobody write, or it ended a transaction that idled.
+_FOR_NOW = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    psycopg.errors.ReadOnlySqlTransaction,
+    psycopg.errors.IdleInTransactionSessionTimeout,
+)
 #: A statement that runs for longer, or a transaction that idles for longer, is ended.
 _OPTIONS = "-c statement_timeout=30s -c idle_in_transaction_session_timeout=30s -c timezone=UTC"
 
@@ -52,14 +60,14 @@ def transaction(pool: Pool) -> Iterator[Connection[TupleRow]]:
     """One transaction: committed when the block ends, rolled back when it raises.
 
     Raises:
-        StoreUnavailable: the database does not answer, or ended the connection.
+        StoreUnavailable: the database does not answer, ended the connection, or takes no writes.
     """
     try:
         with pool.connection() as connection:
             yield connection
     except (PoolTimeout, TooManyRequests):
         raise StoreUnavailable("The database does not answer right now.") from None
-    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+    except _FOR_NOW as error:
         raise StoreUnavailable(f"The database does not answer: {type(error).__name__}.") from error
 
 

@@ -47,11 +47,14 @@ def record(
     uidvalidity: int,
     messages: Collection[SetAside],
 ) -> None:
-    """Keep the last error of each, and the bytes where there are any."""
+    """Keep the last error of each, and the bytes where there are any.
+
+    Each is tried again soon for the first time: it may have been the network, and not the message.
+    """
     connection.cursor().executemany(
         """
-        INSERT INTO set_aside AS aside (mailbox_id, uidvalidity, uid, error, raw)
-        VALUES (%s, %s, %s, %s, %s)
+        INSERT INTO set_aside AS aside (mailbox_id, uidvalidity, uid, error, raw, retry_at)
+        VALUES (%s, %s, %s, %s, %s, now() + interval '1 minute')
         ON CONFLICT (mailbox_id, uidvalidity, uid) DO UPDATE
            SET error = EXCLUDED.error, at = now(), raw = coalesce(EXCLUDED.raw, aside.raw)
         """,

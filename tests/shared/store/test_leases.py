@@ -38,9 +38,14 @@ def standing(store: Pool, holder: str) -> Standing:
         return leases.standing(connection, holder)
 
 
-def untaken(store: Pool, ids: set[AccountId]) -> set[AccountId]:
+def mark_watched(store: Pool, holder: str, ids: set[AccountId]) -> None:
     with transaction(store) as connection:
-        return {account.id for account in leases.untaken(connection, ids)}
+        leases.mark_watched(connection, holder, ids)
+
+
+def unwatched(store: Pool, ids: set[AccountId]) -> set[AccountId]:
+    with transaction(store) as connection:
+        return {account.id for account in leases.unwatched(connection, ids)}
 
 
 def fence(store: Pool, id_: AccountId) -> int:
@@ -123,20 +128,27 @@ def test_one_that_comes_back_before_anybody_took_over_holds_what_it_held(store: 
 def test_what_is_given_back_can_be_claimed_at_once_the_newest_first(store: Pool) -> None:
     # Given a watcher that got accounts at two times
     ids = actives(store, 3)
+    assert unwatched(store, ids) == ids
     early = claim(store, "one", 1)
     late = claim(store, "one", 2)
     assert early | late == ids
+    mark_watched(store, "one", ids)
+    assert unwatched(store, ids) == set()
     # When it gives some back
     # Then they are those it got last
     given = give_back(store, "one", 2)
     assert given == late
     assert held(store, "one") == early
-    assert untaken(store, ids) == late
+    assert unwatched(store, ids) == late
     # And when it gives back all, nobody waits for its end
     assert give_back(store, "one") == early
-    assert untaken(store, ids) == ids
+    assert unwatched(store, ids) == ids
     assert claim(store, "two") == ids
-    assert untaken(store, ids) == set()
+    # And they are watched once the new holder says so; nobody else can say it
+    mark_watched(store, "one", ids)
+    assert unwatched(store, ids) == ids
+    mark_watched(store, "two", early)
+    assert unwatched(store, ids) == late
 
 
 def test_it_is_known_how_things_stand(store: Pool) -> None:
@@ -165,7 +177,7 @@ def test_only_accounts_that_a_login_is_tried_for_are_watched(store: Pool) -> Non
     assert held(store, "one") == {works.id}
     assert standing(store, "one") == Standing(accounts=1, free=0, own=1)
     let_time_pass(store, processes.LEASE + 1)
-    assert untaken(store, {works.id, paused.id, refused.id}) == {works.id}
+    assert unwatched(store, {works.id, paused.id, refused.id}) == {works.id}
     assert claim(store, "two") == {works.id}
 
 

@@ -66,3 +66,24 @@ def test_a_connection_that_was_cut_costs_one_caller_at_most(store: Pool, databas
         connection.execute("SELECT 1")
     # Then the next caller has a connection that works
     assert pool.check(store) is None
+
+
+def test_a_database_that_takes_no_writes_does_not_answer(store: Pool) -> None:
+    # Given a database that has become a standby, as far as anyone can tell
+    with pytest.raises(StoreUnavailable), transaction(store) as connection:  # noqa: PT012
+        connection.execute("SET TRANSACTION READ ONLY")
+        # When something is written
+        connection.execute("DELETE FROM account")
+    # Then that is an outage like others, and the connection serves the next caller
+    assert pool.check(store) is None
+
+
+def test_a_transaction_that_idled_too_long_is_told_so(store: Pool) -> None:
+    # Given a transaction that the server ended because nothing came
+    with pytest.raises(StoreUnavailable), transaction(store) as connection:  # noqa: PT012
+        connection.execute("SET LOCAL idle_in_transaction_session_timeout = 50")
+        time.sleep(0.5)
+        # When it goes on
+        connection.execute("SELECT 1")
+    # Then the next caller has a connection that works
+    assert pool.check(store) is None
