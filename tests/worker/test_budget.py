@@ -322,7 +322,7 @@ def living(runtime: Runtime) -> int:
     return int(row[0]) if row else 0
 
 
-def test_what_a_killed_worker_held_is_free_within_twelve_seconds(
+def test_what_a_killed_worker_held_is_free_once_it_counts_as_dead(
     runtime: Runtime, add_account: Accounts, given: dict[str, str], tmp_path: Path
 ) -> None:
     # Given a worker that has the host's only connection, in a sync that hangs

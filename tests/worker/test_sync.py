@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -199,6 +200,24 @@ def test_without_a_window_all_mail_comes(
 
     # Then it is here
     assert subjects(runtime, account) == ["ancient"]
+
+
+def test_a_message_of_a_hundred_megabytes_costs_no_more_than_is_kept_of_it(
+    runtime: Runtime, add_account: Accounts, user: MailUser
+) -> None:
+    # Given such a text, and mail after it
+    account = add_account.add(user)
+    user.append(letter("huge", "All work and no play.\n" * (100 * 2**20 // 22)), letter("next"))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # When it is synced
+    run(runtime, account)
+    # Then its beginning is stored, which says so, and so is the mail after it
+    by_subject = {message.headers.subject: message for message in stored(runtime, account)}
+    assert set(by_subject) == {"huge", "next"}
+    assert by_subject["huge"].size > 100 * 2**20
+    assert "cut off" in (by_subject["huge"].problem or "")
+    # And it was never in memory (in KiB; it was, to be delivered)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50 * 1024
 
 
 def test_a_new_uidvalidity_keeps_ids_announces_nothing_and_says_reset(

@@ -17,7 +17,7 @@ from worker.conftest import KEYS, Accounts
 from worker.test_watch import active, asked, forget_jobs, hand_over, settled, watching
 
 from postwire.model import Account
-from postwire.store import accounts, leases, processes
+from postwire.store import accounts, jobs, leases, processes
 from postwire.store.pool import make_pool, transaction
 from postwire_worker import share
 from postwire_worker import watcher as module
@@ -96,6 +96,27 @@ def test_an_active_account_is_watched_and_its_mail_asked_for(
 
         # Then there is a job
         assert eventually(lambda: [job.account_id for job in asked(runtime)] == [account.id])
+
+
+def test_servers_that_say_nothing_hold_up_neither_schedule_nor_sweep(
+    runtime: Runtime, add_account: Accounts, user: MailUser
+) -> None:
+    # Given more accounts with such a server than there are threads that connect
+    with fake_imap(greeting=None) as server:
+        add(runtime, add_account, server, module._CONNECTING + 4)
+        # And one that is due, and one whose job was lost
+        due, lost = active(runtime, add_account.add(user)), add_account.add(user, owner="other")
+        with transaction(runtime.pool) as connection:
+            connection.execute("UPDATE account SET next_sync_at = now() WHERE id = %s", [due.id])
+            jobs.ask(connection, lost.id, lost.user_id, "manual")
+            connection.execute("UPDATE job SET run_at = now() - interval '1 minute'")
+        # When they are watched
+        with running(runtime):
+            assert eventually(lambda: len(server.connected) == module._CONNECTING)
+            # Then the one is asked for, and the other queued again, meanwhile
+            assert eventually(lambda: due.id in {job.account_id for job in asked(runtime)})
+            assert eventually(lambda: runtime.redis.llen("dramatiq:sync.manual") == 1)
+            assert len(server.connected) == module._CONNECTING
 
 
 @pytest.mark.parametrize("how", ["paused", "removed", "refused"])

@@ -289,7 +289,8 @@ def give_up(connection: Connection[TupleRow], limit: int) -> int:
          WHERE (account_id, message_id, n) IN (
                SELECT account_id, message_id, n
                  FROM attachment_request
-                WHERE held_until < now() AND attempts >= %s
+                WHERE held_until NOT BETWEEN now() AND now() + interval '1 minute'
+                  AND attempts >= %s
                 LIMIT %s
                   FOR UPDATE SKIP LOCKED)
         """,
@@ -312,7 +313,8 @@ def sweep(connection: Connection[TupleRow], limit: int) -> list[AccountId]:
                  FROM attachment_request
                 WHERE state = 'waiting'
                       AND greatest(asked_at, swept_at) < now() - make_interval(secs => %s)
-                   OR held_until < now() AND attempts < %s
+                   OR held_until NOT BETWEEN now() AND now() + interval '1 minute'
+                      AND attempts < %s
                 ORDER BY asked_at
                 LIMIT %s
                   FOR UPDATE SKIP LOCKED)

@@ -128,7 +128,8 @@ def claim(connection: Connection[TupleRow], job_id: JobId, holder: str) -> Job |
                started_at = coalesce(started_at, now())
          WHERE id = %(id)s
            AND (state IN ('waiting', 'delayed') AND run_at <= now() + interval '1 second'
-                OR state = 'active' AND held_until < now())
+                OR state = 'active'
+                   AND held_until NOT BETWEEN now() AND now() + interval '1 minute')
         RETURNING *
         """,
         {"id": job_id, "holder": holder, "hold": HOLD},
@@ -287,7 +288,10 @@ class Stranded:
 
 
 def sweep_dead(connection: Connection[TupleRow], limit: int) -> list[Stranded]:
-    """Jobs whose holder died, which is a failed attempt: a job may be what its workers die of."""
+    """Jobs whose holder died, which is a failed attempt: a job may be what its workers die of.
+
+    A hold that ends far off was taken before the database's clock was set back.
+    """
     cursor = connection.cursor(row_factory=rows.of(Stranded))
     return cursor.execute(
         """
@@ -297,7 +301,8 @@ def sweep_dead(connection: Connection[TupleRow], limit: int) -> list[Stranded]:
                state = CASE WHEN again OR attempts + 1 < %(limit)s THEN 'waiting' ELSE 'failed' END,
                finished_at = CASE WHEN NOT again AND attempts + 1 >= %(limit)s THEN now() END
          WHERE id IN (SELECT id FROM job
-                       WHERE state = 'active' AND held_until < now()
+                       WHERE state = 'active'
+                         AND held_until NOT BETWEEN now() AND now() + interval '1 minute'
                        ORDER BY run_at
                        LIMIT %(many)s
                          FOR UPDATE SKIP LOCKED)

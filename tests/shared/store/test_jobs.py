@@ -336,6 +336,16 @@ def test_a_job_whose_holders_die_fails_after_its_last_attempt(
     assert failed.finished_at is not None
 
 
+def test_a_clock_that_is_set_back_keeps_no_job_in_dead_hands(store: Pool, account: Account) -> None:
+    # Given a holder that died before the database's clock was set back by an hour
+    job = running(store, account)
+    let_time_pass(store, -3600)
+    # When the sweeper looks
+    with transaction(store) as connection:
+        # Then it finds the job
+        assert [one.id for one in jobs.sweep_dead(connection, 100)] == [job.id]
+
+
 def test_a_dead_holder_that_a_claim_finds_first_counts_as_well(
     store: Pool, account: Account
 ) -> None:

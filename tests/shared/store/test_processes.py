@@ -65,3 +65,14 @@ def test_long_dead_processes_are_forgotten(store: Pool) -> None:
     # Then only those are left
     assert alive(store) == list("efgh")
     assert count(store) == 4
+
+
+def test_a_clock_that_is_set_back_keeps_no_dead_process_alive(store: Pool) -> None:
+    # Given two watchers, one of which dies before the database's clock is set back by an hour
+    beat(store, "dead")
+    beat(store, "alive")
+    let_time_pass(store, -3600)
+    # When the other one gives its next sign of life
+    beat(store, "alive")
+    # Then it alone counts
+    assert alive(store) == ["alive"]
