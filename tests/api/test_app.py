@@ -41,6 +41,8 @@ CONTRACT = {
     "/api/search": {"GET"},
     "/api/jobs": {"GET"},
     "/api/jobs/{job_id}": {"GET"},
+    "/api/jobs/{job_id}/cancel": {"POST"},
+    "/api/jobs/{job_id}/retry": {"POST"},
     "/api/realtime-token": {"POST"},
 }
 
