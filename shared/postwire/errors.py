@@ -41,7 +41,9 @@ class ServerBusy(TransientError):
 class NoFreeConnection(TransientError):
     """All connections that Postwire may have to the mail server are taken."""
 
-    def __init__(self, host: str, scope: Literal["host", "account"]) -> None:
+    def __init__(
+        self, host: str = "the mail server", scope: Literal["host", "account"] = "account"
+    ) -> None:
         super().__init__(f"Waiting for a free connection to {host}.")
         #: Of what there are no more.
         self.scope = scope
