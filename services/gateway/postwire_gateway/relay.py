@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -35,6 +35,8 @@ DEAF_AFTER = 15.0
 #: Seconds over which browsers are told to look again, or each outage would end in a rush.
 RESYNC_OVER = 5.0
 _BACKOFF = EqualJitterBackoff(cap=10, base=0.5)
+#: Times a task is told to end, until it is left to the connection's end.
+_CANCELS = 10
 
 _EVENT_NAMES: dict[events.Type, str] = {
     "sync": "email:synced",
@@ -83,9 +85,9 @@ class Relay:
         while True:
             try:
                 await self._relay_until_lost()
-            except* Exception as lost:  # noqa: BLE001 - a relay that ends is a deaf gateway
+            except Exception as lost:  # noqa: BLE001 - a relay that ends is a deaf gateway
                 failures = 1 if self._heard else failures + 1
-                log.warning("relay lost", errors=[type(e).__name__ for e in _leaves(lost)])
+                log.warning("relay lost", error=type(lost).__name__)
             finally:
                 self._heard = None
                 self._stop_telling()
@@ -96,9 +98,7 @@ class Relay:
             await self._subscribe(pubsub)
             log.info("relay subscribed")
             self._telling = asyncio.create_task(self._resync_everyone())
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._prove(client))
-                group.create_task(self._listen(pubsub))
+            await _until_one_ends(self._prove(client), self._listen(pubsub))
 
     async def _subscribe(self, pubsub: PubSub) -> None:
         await pubsub.subscribe(events.CHANNEL, self._own_channel)
@@ -107,13 +107,19 @@ class Relay:
                 raise redis.TimeoutError("the subscription was not confirmed")
 
     async def _prove(self, client: Redis) -> None:
-        while True:
+        """Talk to ourselves until we do not hear it.
+
+        Not the listener's to find out: in a process that was stopped for a while (SIGSTOP, a frozen
+        machine) its `get_message` may wait for ever, whatever its timeout.
+        """
+        began = time.monotonic()
+        while time.monotonic() - (self._heard or began) < DEAF_AFTER:
             await client.publish(self._own_channel, b"")
             await asyncio.sleep(PROVE_EVERY)
+        raise redis.TimeoutError("deaf")
 
     async def _listen(self, pubsub: PubSub) -> None:
-        deadline = time.monotonic() + DEAF_AFTER
-        while time.monotonic() < deadline:
+        while True:
             message = await pubsub.get_message(timeout=1)
             if message is None or message["type"] != "message":
                 continue
@@ -121,10 +127,8 @@ class Relay:
                 await self._relay(message["data"])
             else:
                 self._heard = time.monotonic()
-                deadline = self._heard + DEAF_AFTER
             # Reading what has already arrived never yields to the loop by itself.
             await asyncio.sleep(0)
-        raise redis.TimeoutError("deaf")
 
     async def _relay(self, data: bytes) -> None:
         try:
@@ -187,9 +191,17 @@ def _connect(url: str) -> Redis:
     )
 
 
-def _leaves(group: BaseExceptionGroup[Exception]) -> Iterator[BaseException]:
-    for error in group.exceptions:
-        if isinstance(error, BaseExceptionGroup):
-            yield from _leaves(error)
-        else:
-            yield error
+async def _until_one_ends(*work: Coroutine[Any, Any, None]) -> None:
+    """Do all of it until one raises, then end the others."""
+    tasks = [asyncio.create_task(one) for one in work]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        # Not a TaskGroup, which cancels once: redis-py can take that for its own timeout's end.
+        for _ in range(_CANCELS):
+            for task in tasks:
+                task.cancel()
+            if not (await asyncio.wait(tasks, timeout=0.5))[1]:
+                break
