@@ -68,28 +68,32 @@ def sweep(runtime: Runtime) -> None:
     """Queue again what was lost on the way, or whose worker died."""
     _again(runtime, jobs.sweep_dead)
     _again(runtime, jobs.sweep_lost, MANUAL_QUEUE)
-    if _some_are_lost(runtime):
-        _again(runtime, jobs.sweep_lost, QUEUE)
+    _again(runtime, jobs.sweep_lost, QUEUE, most=_missing(runtime))
 
 
-def _some_are_lost(runtime: Runtime) -> bool:
-    """Whether fewer of the machine's jobs are on their way than are due.
+def _missing(runtime: Runtime) -> int:
+    """How many more of the machine's jobs are due than are on their way.
 
-    Else they only wait for a worker, and each sweep would add as many to the queue again.
+    The others only wait for a worker, and each sweep would add as many to the queue again.
     """
     with transaction(runtime.pool) as connection:
         due = jobs.count_due(connection, QUEUE)
     try:
-        return count_queued(runtime.broker, QUEUE) < due
+        return max(0, due - count_queued(runtime.broker, QUEUE))
     except QueueUnavailable as error:
         log.warning("jobs left to the next sweep", error=str(error))
-        return False
+        return 0
 
 
-def _again(runtime: Runtime, sweep_some: Callable[..., list[Stranded]], *queue: str) -> None:
-    for _ in range(_ROUNDS):
+def _again(
+    runtime: Runtime,
+    sweep_some: Callable[..., list[Stranded]],
+    *queue: str,
+    most: int = _ROUNDS * _LIMIT,
+) -> None:
+    for start in range(0, min(most, _ROUNDS * _LIMIT), _LIMIT):
         with transaction(runtime.pool) as connection:
-            stranded = sweep_some(connection, *queue, _LIMIT)
+            stranded = sweep_some(connection, *queue, min(_LIMIT, most - start))
         failed = [job for job in stranded if job.state == "failed"]
         if sweep_some is jobs.sweep_dead:
             for job in stranded:
