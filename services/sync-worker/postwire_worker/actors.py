@@ -128,7 +128,6 @@ def _attempt(run: _Run) -> str:  # noqa: PLR0911 - a table
         _finish(run, found=0, more=True)
         return "lost_race"
     except NoFreeConnection as error:
-        # No attempt was made: none has failed.
         _postpone(run, str(error), random.uniform(*PAUSE))  # noqa: S311 - jitter
         return "no_connection"
     except StoreUnavailable as error:
@@ -225,7 +224,7 @@ def _finish(run: _Run, *, found: int, more: bool) -> None:
 
 
 def _postpone(run: _Run, reason: str, seconds: float) -> None:
-    """Leave the server alone, whoever asks; the job says why."""
+    """No attempt is made now, and so none has failed; the job says why."""
     with transaction(run.runtime.pool) as connection:
         state = jobs.postpone(connection, run.job, run.holder, reason, seconds)
     _queue_again(run, state, seconds)

@@ -30,7 +30,7 @@ from postwire_worker import stumble
 from postwire_worker.changes import missing
 from postwire_worker.fetch import BATCH_BYTES, Fetched, fetch
 from postwire_worker.imap import SEARCH_LIMIT, Session
-from postwire_worker.listing import Committed, Kind, Run, committed
+from postwire_worker.listing import NEWS, Committed, Kind, Run, committed
 from postwire_worker.runtime import Runtime
 from postwire_worker.sync import BATCH, sync
 
@@ -38,8 +38,6 @@ from postwire_worker.sync import BATCH, sync
 PAGE = 2_000
 #: Seconds of one run after which no further page is begun; the next run goes on.
 SECONDS = 5.0
-#: A message that was missed, and is no older than this, is announced as new mail is.
-RECENT = timedelta(hours=1)
 #: Whether a message of the window's first day is in it depends on the server's zone.
 _EDGE = timedelta(days=1)
 
@@ -283,22 +281,18 @@ def _store_missed(run: Run, mailbox: Mailbox, uids: Sequence[int]) -> Iterator[C
 
 
 def _fetch(run: Run, mailbox: Mailbox, uids: Sequence[int]) -> Fetched:
-    def find_known(digests: Sequence[bytes]) -> set[bytes]:
-        with transaction(run.pool) as connection:
-            return messages.find_known(connection, mailbox.account_id, digests)
-
     return stumble.carefully(
         run,
         mailbox,
         uids[: run.pace.of(BATCH)],
-        lambda some: fetch(run.session, some, find_known, room=run.pace.of(BATCH_BYTES)),
+        lambda some: fetch(run.session, some, run.find_known, room=run.pace.of(BATCH_BYTES)),
     )
 
 
 def _batches(mailbox: Mailbox, fetched: Fetched) -> Iterator[tuple[Kind, Batch]]:
     """What is told as new mail, and what as mail of before."""
     cursor = mailbox.cursor
-    since = datetime.now(UTC) - RECENT
+    since = datetime.now(UTC) - NEWS
     recent = tuple(one for one in fetched.incoming if one.internaldate >= since)
     before = tuple(one for one in fetched.incoming if one.internaldate < since)
     if cursor and recent:

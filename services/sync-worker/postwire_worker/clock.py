@@ -66,7 +66,8 @@ def ask_for(runtime: Runtime, account_id: AccountId, user_id: str, reason: Reaso
 
 def sweep(runtime: Runtime) -> None:
     """Queue again what was lost on the way, or whose worker died."""
-    _again(runtime, jobs.sweep_dead)
+    for job in _again(runtime, jobs.sweep_dead):
+        _tell_dead(runtime, job)
     _again(runtime, jobs.sweep_lost, MANUAL_QUEUE)
     _again(runtime, jobs.sweep_lost, QUEUE, most=_missing(runtime))
 
@@ -90,20 +91,21 @@ def _again(
     sweep_some: Callable[..., list[Stranded]],
     *queue: str,
     most: int = _ROUNDS * _LIMIT,
-) -> None:
+) -> list[Stranded]:
+    """Queue again what `sweep_some` finds, unless it has failed by now; all that was found."""
+    swept: list[Stranded] = []
     for start in range(0, min(most, _ROUNDS * _LIMIT), _LIMIT):
         with transaction(runtime.pool) as connection:
             stranded = sweep_some(connection, *queue, min(_LIMIT, most - start))
-        failed = [job for job in stranded if job.state == "failed"]
-        if sweep_some is jobs.sweep_dead:
-            for job in stranded:
-                _tell_dead(runtime, job)
+        again = [(job.id, job.queue) for job in stranded if job.state != "failed"]
         if stranded:
-            log.info("stranded jobs queued again", count=len(stranded) - len(failed))
+            log.info("stranded jobs queued again", count=len(again))
             JOBS_SWEPT.inc(len(stranded))
-        _enqueue(runtime, [(job.id, job.queue) for job in stranded if job not in failed])
+        _enqueue(runtime, again)
+        swept += stranded
         if len(stranded) < _LIMIT:
             break
+    return swept
 
 
 def _tell_dead(runtime: Runtime, job: Stranded) -> None:

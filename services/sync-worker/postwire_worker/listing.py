@@ -25,6 +25,8 @@ PARKED = timedelta(days=1)
 FLAGS_EVERY = timedelta(minutes=5)
 #: Messages that tell whether a mailbox is another one under a new name.
 _SAMPLE = 20
+#: How long after it came mail that is stored late is still news.
+NEWS = timedelta(hours=1)
 
 Kind: TypeAlias = Literal["new", "backfill", "reset", "renamed", "flags", "expunged"]
 
@@ -79,6 +81,11 @@ class Run:
             # Not at once: there are servers that do so at each SELECT.
             raise TransientError("The mail server renumbers its messages while they are read.")
         return state
+
+    def find_known(self, digests: Sequence[bytes]) -> set[bytes]:
+        """Which of these messages the account has already."""
+        with transaction(self.pool) as connection:
+            return messages.find_known(connection, self.account.id, digests)
 
     def examine(self, mailbox: Mailbox) -> State | None:
         """Where the mailbox stands now, whatever its UIDs are; None where it cannot be opened.

@@ -42,9 +42,8 @@ class _Opened:
 
 def sync(session: Session, pool: Pool, account: Account) -> Iterator[Committed]:
     """Bring the account up to date: new mail of all mailboxes, flags, older mail, expunged mail."""
-    for mended in aside.retry(session, pool, account):
-        yield Committed("new" if mended.recent else "backfill", mended.batch, mended.stored)
     run = Run(session, pool, account)
+    yield from aside.retry(run)
     yield from listing.look(run)
     opened = []
     changed = listing.changed(run)
@@ -206,10 +205,6 @@ def _ranges(first: int, last: int) -> list[tuple[int, int]]:
 
 
 def _fetch(run: Run, mailbox: Mailbox, uids: Sequence[int]) -> Fetched:
-    def find_known(digests: Sequence[bytes]) -> set[bytes]:
-        with transaction(run.pool) as connection:
-            return messages.find_known(connection, mailbox.account_id, digests)
-
     run.pace.begin()
     run.open(mailbox)
     return stumble.carefully(
@@ -219,7 +214,7 @@ def _fetch(run: Run, mailbox: Mailbox, uids: Sequence[int]) -> Fetched:
         lambda some: fetch(
             run.session,
             some,
-            find_known,
+            run.find_known,
             room=run.pace.of(BATCH_BYTES),
             recognise=known.recogniser(run, mailbox, some[0]),
         ),
