@@ -55,6 +55,7 @@ FENCES = {
         "shared/postwire/events.py",
         "shared/postwire/jobs.py",
         "services/sync-worker/postwire_worker/runtime.py",
+        "services/gateway/postwire_gateway/positions.py",
         "services/gateway/postwire_gateway/relay.py",
         "services/api/postwire_api/queue.py",
     ),
