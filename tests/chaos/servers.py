@@ -67,9 +67,16 @@ class Clock:
 
     @property
     def env(self) -> dict[str, str]:
-        """The environment of whoever is to go by it (libfaketime)."""
+        """The environment of whoever is to go by it.
+
+        Raises:
+            DemoError: libfaketime is not installed.
+        """
+        library = find_faketime()
+        if library is None:
+            raise DemoError("libfaketime is missing; as root: apt-get install libfaketime")
         return os.environ | {
-            "LD_PRELOAD": _find_faketime(),
+            "LD_PRELOAD": str(library),
             "FAKETIME_TIMESTAMP_FILE": str(self._file),
             "FAKETIME_CACHE_DURATION": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
@@ -81,10 +88,9 @@ class Clock:
         self._file.write_text(f"{seconds:+.0f}\n")
 
 
-def _find_faketime() -> str:
-    for found in Path("/usr/lib").glob("*/faketime/libfaketime.so.1"):
-        return str(found)
-    raise DemoError("libfaketime is missing; as root: apt-get install libfaketime")
+def find_faketime() -> Path | None:
+    """Where the library of libfaketime is, if it is installed."""
+    return next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType, WSServerHandshakeError
 
+from postwire_gateway import bucket
 from postwire_gateway.main import Gateway
 from support.gateway import Browse, Metric, Raw, Sign
 
@@ -126,4 +127,54 @@ async def test_a_client_that_was_cut_off_cannot_go_on(
     # Then it is gone and in no room
     assert await ended(socket)
     assert metric("postwire_sockets_connected") == before - 1
+    assert running.server.manager.rooms == {}
+
+
+async def test_a_browser_with_300_accounts_may_join_and_change_all_their_rooms(
+    running: Gateway, browse: Browse, token: Sign
+) -> None:
+    accounts = tuple(f"a{n}" for n in range(300))
+    browser = await browse(running.port, token(accounts=accounts), userId="u1")
+
+    for verb in ("join", "leave", "join"):
+        answers = [await browser.call(verb, {"accountId": account}) for account in accounts]
+        assert all(answer["ok"] for answer in answers)
+
+    assert browser.connected
+
+
+async def test_who_says_too_much_is_cut_off_and_nobody_else_is(
+    running: Gateway, browse: Browse, raw: Raw, token: Sign, metric: Metric
+) -> None:
+    # Given two browsers
+    browser = await browse(running.port, token())
+    socket = await raw(running.port, token())
+    before = metric("postwire_sockets_cut_total", reason="flood")
+
+    # When one says more than it may in so short a time
+    for _ in range(int(bucket.BURST) + 500):
+        await socket.send_str('42["join",{"accountId":"a1"}]')
+
+    # Then it alone is cut off
+    assert await ended(socket)
+    assert metric("postwire_sockets_cut_total", reason="flood") == before + 1
+    assert (await browser.call("join", {"userId": "u1"}))["ok"]
+
+
+async def test_a_client_that_polls_and_says_too_much_is_cut_off(
+    running: Gateway,
+    http: ClientSession,
+    token: Sign,
+    metric: Metric,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bucket, "BURST", 10.0)
+    before = metric("postwire_sockets_cut_total", reason="flood")
+    opened = await (await http.get(handshake(running.port))).text()
+    sid = opened.split('"sid":"')[1].split('"')[0]
+    packets = ['40{"token":"%s"}' % token(), *['42["join",{"accountId":"a1"}]'] * 12]  # noqa: UP031
+
+    await http.post(f"{handshake(running.port)}&sid={sid}", data="\x1e".join(packets))
+
+    assert metric("postwire_sockets_cut_total", reason="flood") == before + 1
     assert running.server.manager.rooms == {}

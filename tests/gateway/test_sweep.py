@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from aiohttp import ClientSession
 
-from postwire_gateway import sweep
+from postwire_gateway import outbox, sweep
 from support.gateway import Browse, MakeEvent, Metric, Raw, Sign, Start, Tell, until
 
 
@@ -20,7 +20,7 @@ async def test_a_socket_with_too_long_a_queue_is_cut_off(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # Given a client in a room that never polls for what it is told
-    monkeypatch.setattr(sweep, "MAX_QUEUED", 20)
+    monkeypatch.setattr(outbox, "MAX_WAITING", 8000)
     monkeypatch.setattr(sweep, "LOOK_EVERY", 0.05)
     running = await start()
     address = f"http://127.0.0.1:{running.port}/socket.io/?EIO=4&transport=polling"
