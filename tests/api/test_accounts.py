@@ -71,7 +71,8 @@ def test_an_account_whose_login_succeeds_is_added_and_active(
     assert list(body) == [
         *("id", "address", "host", "port", "security", "username", "auth", "provider"),
         *("windowDays", "mailboxes"),
-        *("state", "stateReason", "stateSince", "syncEvery", "lastSyncedAt", "auditedAt"),
+        *("state", "stateReason", "stateSince", "syncEvery", "nextSyncAt", "busyUntil"),
+        *("lastSyncedAt", "auditedAt"),
         *("epoch", "revision", "unread", "createdAt"),
     ]
     assert body["state"] == "active"
