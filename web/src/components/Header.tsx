@@ -1,5 +1,6 @@
 import type { ReactNode } from "react";
 import type { LinkStatus } from "../link";
+import "./Header.css";
 
 interface Props {
   status: LinkStatus;

@@ -3,6 +3,7 @@ import { useNow } from "../hooks/useNow";
 import type { Activities, Activity } from "../hooks/useSyncActivity";
 import type { Account } from "../model";
 import { isTroubled, stateWords } from "../words";
+import "./Sidebar.css";
 
 interface Props {
   accounts: Account[] | null;
