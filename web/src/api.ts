@@ -1,12 +1,5 @@
-import type {
-  Account,
-  Job,
-  Message,
-  MessagePage,
-  NewAccount,
-  RealtimeToken,
-  SearchPage,
-} from "./model";
+import type { RealtimeToken } from "postwire-react";
+import type { Account, Job, Message, MessagePage, NewAccount, SearchPage } from "./model";
 
 const TIMEOUT_MS = 15_000;
 /** Adding an account waits for a foreign IMAP server's greeting and login. */

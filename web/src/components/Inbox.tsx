@@ -1,8 +1,8 @@
+import { useEmailUpdates } from "postwire-react";
 import { useEffect, useState } from "react";
 import type { Api } from "../api";
 import { useAccounts } from "../hooks/useAccounts";
 import { useArrivals } from "../hooks/useArrivals";
-import { useEmailUpdates } from "../hooks/useEmailUpdates";
 import { useMessages } from "../hooks/useMessages";
 import { useRoute } from "../hooks/useRoute";
 import { useSyncActivity } from "../hooks/useSyncActivity";
