@@ -28,6 +28,8 @@ export interface SyncEvent {
   stateReason?: string | null;
   done?: number;
   total?: number;
+  /** Seconds that what is left will take; absent: unknown. */
+  left?: number;
   error?: string;
 }
 
