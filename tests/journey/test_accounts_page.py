@@ -359,6 +359,38 @@ def test_an_account_by_oauth_is_never_offered_a_password(world: World, page: Pag
     expect(page.get_by_text("New password")).to_have_count(0)
 
 
+def test_on_a_narrow_screen_everything_is_within_reach(world: World, page: Page) -> None:
+    # Given a phone, and an account with a long address
+    user = MailUser(world.mail, "somebody.with.a.very.long.name.indeed@postwire.example")
+    world.system.add_account(user)
+    page.set_viewport_size({"width": 360, "height": 640})
+    open_inbox(page, world.system)
+    expect(state(page)).not_to_be_visible()
+
+    # When the accounts are unfolded and one's menu is opened
+    page.get_by_role("button", name="Accounts", exact=True).click()
+    page.get_by_role("button", name=f"More for {user.name}").click()
+
+    # Then all of it is on the screen, and the keyboard is in it
+    expect(page.get_by_role("button", name="New password…")).to_be_focused()
+    within(page, page.get_by_role("button", name="Remove…"))
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Settings").click()
+    within(page, page.get_by_label("Show it on the desktop"))
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+
+
+def within(page: Page, found: Locator) -> None:
+    """Make sure that nobody has to scroll to the side for it."""
+    box = found.bounding_box()
+    size = page.viewport_size
+    assert box
+    assert size
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= size["width"]
+    assert box["y"] + box["height"] <= size["height"]
+
+
 @pytest.mark.timeout(180)
 def test_new_mail_is_shown_on_the_desktop_once_that_was_asked_for(world: World, page: Page) -> None:
     # Given a browser that allows notifications, and an inbox out of view

@@ -95,6 +95,24 @@ test("where nothing is found the host is asked for, and nothing typed is lost", 
   expect(addAccount).not.toHaveBeenCalled();
 });
 
+test("who cancels while the login is tried gets no account", async () => {
+  const logins: ((account: Account) => void)[] = [];
+  const removeAccount = vi.fn<Api["removeAccount"]>(async () => undefined);
+  const onAdded = dialog({
+    discover: async () => [suggestion()],
+    addAccount: () => new Promise((resolve) => logins.push(resolve)),
+    removeAccount,
+  });
+  type("Email address", "ann@example.com");
+  type("Password", "secret");
+  submit();
+  await screen.findByText("Signing in to imap.example.com…");
+  cleanup();
+  logins[0]?.({ id: "a1" } as Account);
+  await waitFor(() => expect(removeAccount).toHaveBeenCalledWith("a1"));
+  expect(onAdded).not.toHaveBeenCalled();
+});
+
 test("a refused login is said beside the password", async () => {
   const refused = new ApiError(422, "Refused", "It is wrong.", "/problems/login-failed");
   dialog({

@@ -1,4 +1,4 @@
-import { useRef, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import type { Api, ApiError } from "../api";
 import type { NewAccount, Security, Suggestion } from "../model";
 import { Field } from "./Field";
@@ -23,6 +23,11 @@ const UNKNOWN: Server = { host: "", port: PORTS.tls, security: "tls", username: 
 
 export function AddAccountDialog({ api, onAdded, onClose }: Props) {
   const { server, edit, found, looking, look, take } = useDiscovery(api);
+  const cancelled = useRef(false);
+  useEffect(() => {
+    cancelled.current = false;
+    return () => void (cancelled.current = true);
+  }, []);
   const add = async (form: FormData) => {
     const address = String(form.get("address") ?? "").trim();
     // Who presses Enter in the first field has never left it.
@@ -31,7 +36,9 @@ export function AddAccountDialog({ api, onAdded, onClose }: Props) {
       throw new FieldError("host", "No mail server was found for this address; write its name.");
     }
     const account = accountOf(address, String(form.get("password") ?? ""), used);
-    onAdded((await api.addAccount(account)).id);
+    const { id } = await api.addAccount(account);
+    // The login takes its time, and whoever thought better of it meanwhile wants no account.
+    await (cancelled.current ? api.removeAccount(id) : onAdded(id));
   };
 
   return (

@@ -1,5 +1,5 @@
 import { useAccountRoom } from "postwire-react";
-import { useRef, useState } from "react";
+import { useEffectEvent, useLayoutEffect, useRef, useState } from "react";
 import type { Api } from "../api";
 import { useNow } from "../hooks/useNow";
 import type { Activities, Activity } from "../hooks/useSyncActivity";
@@ -40,8 +40,6 @@ export function Sidebar(props: Props) {
   const removed = () => {
     done();
     onChoose(null);
-    // What had the focus goes with the account; until the dialog is closed nothing else can have it.
-    requestAnimationFrame(() => all.current?.focus());
   };
   return (
     <nav id="accounts" className="sidebar" aria-label="Accounts" data-shown={shown}>
@@ -68,6 +66,7 @@ export function Sidebar(props: Props) {
             onSync={() => onSync(account.id)}
             onAsk={(what) => setAsking({ what, account })}
             onChanged={onChanged}
+            onGone={() => all.current?.focus()}
           />
         ))}
       </ul>
@@ -117,13 +116,23 @@ interface ItemProps {
   onSync: () => void;
   onAsk: (what: Asking["what"]) => void;
   onChanged: () => void;
+  /** The account goes, and what had the focus goes with it. */
+  onGone: () => void;
 }
 
 function AccountItem(props: ItemProps) {
-  const { api, account, chosen, activity, onChoose, onSync, onAsk, onChanged } = props;
+  const { api, account, chosen, activity, onChoose, onSync, onAsk, onChanged, onGone } = props;
   const now = useNow();
   useAccountRoom(account.id);
   const [problem, setProblem] = useState<string | null>(null);
+  const item = useRef<HTMLLIElement>(null);
+  const gone = useEffectEvent(onGone);
+  useLayoutEffect(() => {
+    const element = item.current;
+    return () => {
+      if (element?.contains(document.activeElement)) gone();
+    };
+  }, []);
   const standing = standingOf(account, now);
   const shown = account.state === "active" || account.state === "connecting" ? activity : null;
   const words = problem ?? shown?.words ?? standing.words;
@@ -144,6 +153,7 @@ function AccountItem(props: ItemProps) {
 
   return (
     <li
+      ref={item}
       className="account"
       data-testid="account"
       data-account-id={account.id}

@@ -22,6 +22,8 @@ const LOOK_MS = 700;
 const LATER_MS = 5000;
 /** Looks at one job; a sync that takes longer is told by the gateway's progress alone. */
 const LOOKS = 200;
+/** How long after its last batch a sync is noted down as done; nobody is told of that. */
+const SETTLED_MS = 2000;
 /** How long it is said what a sync found. */
 const FOUND_MS = 20_000;
 
@@ -40,7 +42,14 @@ export function useSyncActivity(api: Api, refresh: () => Promise<void>) {
   }, []);
 
   useEffect(() => {
-    const progress = (event: SyncEvent) => tell(event.accountId, progressOf(event));
+    const progress = (event: SyncEvent) => {
+      const activity = progressOf(event);
+      tell(event.accountId, activity);
+      if (!activity)
+        void pause(SETTLED_MS)
+          .then(refresh)
+          .catch(() => undefined);
+    };
     const failed = (event: SyncEvent) => tell(event.accountId, failure(event.error));
     const succeeded = (event: SyncEvent) => setActivities((all) => withoutFailure(all, event));
     on("sync:progress", progress);
@@ -51,7 +60,7 @@ export function useSyncActivity(api: Api, refresh: () => Promise<void>) {
       off("sync:failed", failed);
       off("email:synced", succeeded);
     };
-  }, [on, off, tell]);
+  }, [on, off, tell, refresh]);
 
   // The end of a sync may have been told while the link was down: nothing is claimed after that.
   useEffect(() => onCatchUp(async () => setActivities({})), [onCatchUp]);
