@@ -1,7 +1,7 @@
 /** The messages of one view: what is loaded, and how it is brought up to date. */
 
+import { coalesce } from "postwire-react";
 import type { MessageQuery } from "./api";
-import { coalesce } from "./coalesce";
 import type { MessagePage } from "./model";
 import { appendPage, mergeNewest, reaches } from "./pages";
 

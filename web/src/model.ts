@@ -15,6 +15,9 @@ export interface Account {
   port: number;
   security: Security;
   username: string;
+  auth: "password" | "oauth";
+  /** Of OAuth; null where there is a password. */
+  provider: string | null;
   /** How far back mail is kept in days; null means all of it. */
   windowDays: number | null;
   state: AccountState;
@@ -22,6 +25,10 @@ export interface Account {
   stateSince: string;
   /** Seconds between automatic syncs; null where none is scheduled. */
   syncEvery: number | null;
+  /** When it is next looked at by itself; null where that is not going to happen. */
+  nextSyncAt: string | null;
+  /** No login is tried before: the mail server wants to be left alone. */
+  busyUntil: string | null;
   lastSyncedAt: string | null;
   /** When all that is stored was last compared with the mail server. */
   auditedAt: string | null;
@@ -38,6 +45,21 @@ export interface NewAccount {
   port: number;
   security: Security;
   username?: string;
+}
+
+/** Where an address may be able to log in; nothing of it was tried. */
+export interface Suggestion {
+  host: string;
+  port: number;
+  security: Security;
+  username: string;
+  source: "provider" | "mx" | "srv" | "guess";
+  provider: string | null;
+  /** The OAuth provider that could be used for it. */
+  oauth: string | null;
+  /** What to know before the first login, in words, and where that is explained. */
+  note: string | null;
+  help: string | null;
 }
 
 export interface MessageSummary {
@@ -124,43 +146,6 @@ export interface Job {
   state: "waiting" | "active" | "delayed" | "completed" | "failed";
   found: number;
   error: string | null;
-}
-
-export interface RealtimeToken {
-  token: string;
-  expiresAt: string;
-  /** The gateway's address; empty means the page's own origin. */
-  url: string;
-}
-
-/** The payload of `email:synced`, `email:new`, `sync:progress`, `sync:failed`, `account:state`. */
-export interface SyncEvent {
-  accountId: string;
-  userId: string;
-  emailAddress: string;
-  /** Messages, not batches. */
-  count: number;
-  timestamp: string;
-  type: "sync" | "push" | "flags" | "expunged" | "reset" | "progress" | "state" | "failed";
-  epoch: number;
-  revision: number;
-  receivedAt: string | null;
-  state?: string;
-  stateReason?: string | null;
-  done?: number;
-  total?: number;
-  error?: string;
-}
-
-export interface Room {
-  userId?: string;
-  accountId?: string;
-}
-
-/** The gateway's answer to `join` and `leave`. */
-export interface RoomAck {
-  ok: boolean;
-  joined?: string[];
-  left?: string[];
-  error?: string;
+  /** Its place in the queue, from 1; null where it does not wait. */
+  position: number | null;
 }

@@ -1,7 +1,7 @@
+import { useSocket } from "postwire-react";
 import { useEffect, useMemo, useSyncExternalStore } from "react";
 import type { Api } from "../api";
 import { MessageFeed } from "../feed";
-import { useSocket } from "./useSocket";
 
 /** The message list of one account, or of all where null, kept up to date by the gateway. */
 export function useMessages(api: Api, accountId: string | null) {

@@ -1,7 +1,7 @@
 import { useContext, useSyncExternalStore } from "react";
-import type { Link, LinkStatus, Listener } from "../link";
-import type { Room, RoomAck } from "../model";
-import { LinkContext } from "./SocketProvider";
+import type { Link, LinkStatus, Listener } from "./link.js";
+import type { Room, RoomAck } from "./model.js";
+import { LinkContext } from "./SocketProvider.js";
 
 export interface SocketHandle {
   isConnected: boolean;

@@ -1,10 +1,9 @@
 import { act, cleanup, renderHook, waitFor } from "@testing-library/react";
 import type { ReactNode } from "react";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import type { Api } from "../src/api";
-import { SocketProvider } from "../src/hooks/SocketProvider";
-import { useEmailUpdates } from "../src/hooks/useEmailUpdates";
-import { useSocket } from "../src/hooks/useSocket";
+import { SocketProvider } from "../src/SocketProvider";
+import { useEmailUpdates } from "../src/useEmailUpdates";
+import { useSocket } from "../src/useSocket";
 import { startGateway, type Gateway } from "./gateway";
 import { syncEvent } from "./given";
 
@@ -20,7 +19,7 @@ afterEach(async () => {
 });
 
 function wrapper({ children }: { children: ReactNode }) {
-  return <SocketProvider api={gateway.api as Api}>{children}</SocketProvider>;
+  return <SocketProvider api={gateway.api}>{children}</SocketProvider>;
 }
 
 async function emailUpdates(accountId: string | null) {

@@ -6,11 +6,9 @@
  */
 
 import { io, type Socket } from "socket.io-client";
-import type { Api } from "./api";
-import { ApiError } from "./api";
-import type { RealtimeToken, Room, RoomAck } from "./model";
-import { backoff, pause } from "./pause";
-import { subjectOf } from "./token";
+import type { RealtimeApi, RealtimeToken, Room, RoomAck } from "./model.js";
+import { backoff, pause } from "./pause.js";
+import { subjectOf } from "./token.js";
 
 export type LinkStatus = "live" | "catching-up" | "stale";
 export type Listener = (payload: never) => void;
@@ -43,9 +41,9 @@ export class Link {
   readonly #listeners = new Map<string, Set<Listener>>();
   readonly #catchUps = new Set<() => Promise<void>>();
   readonly #observers = new Set<() => void>();
-  readonly #api: Pick<Api, "realtimeToken">;
+  readonly #api: RealtimeApi;
 
-  constructor(api: Pick<Api, "realtimeToken">) {
+  constructor(api: RealtimeApi) {
     this.#api = api;
   }
 
@@ -146,14 +144,13 @@ export class Link {
     send({ token: token.token });
   }
 
-  /** A token, however long it takes; null once it is abandoned or the API refuses the bearer. */
+  /** A token, however long it takes; null once it is abandoned. */
   async #mint(abandoned: () => boolean): Promise<RealtimeToken | null> {
     for (let attempt = 0; !abandoned(); attempt++) {
       try {
         return await this.#api.realtimeToken();
-      } catch (error) {
+      } catch {
         this.#set(false, "stale");
-        if (error instanceof ApiError && error.status === 401) return null;
         await pause(backoff(attempt));
       }
     }

@@ -1,11 +1,11 @@
 import { createContext, useEffect, useState, type ReactNode } from "react";
-import type { Api } from "../api";
-import { Link } from "../link";
+import { Link } from "./link.js";
+import type { RealtimeApi } from "./model.js";
 
 export const LinkContext = createContext<Link | null>(null);
 
 /** Holds the page's one connection; `useSocket` and `useEmailUpdates` work below it. */
-export function SocketProvider({ api, children }: { api: Api; children: ReactNode }) {
+export function SocketProvider({ api, children }: { api: RealtimeApi; children: ReactNode }) {
   const [link, setLink] = useState<Link | null>(null);
 
   useEffect(() => {
@@ -17,5 +17,5 @@ export function SocketProvider({ api, children }: { api: Api; children: ReactNod
     return () => opened.close();
   }, [api]);
 
-  return link && <LinkContext value={link}>{children}</LinkContext>;
+  return link && <LinkContext.Provider value={link}>{children}</LinkContext.Provider>;
 }
