@@ -40,9 +40,50 @@ export interface NewAccount {
   username?: string;
 }
 
+export interface Mailbox {
+  id: string;
+  name: string;
+  /** As RFC 6154 has it, with its backslash; null where the server says none. */
+  specialUse: string | null;
+}
+
+/** A message that could not be stored, and when that is tried again. */
+export interface Aside {
+  mailboxId: string;
+  mailbox: string;
+  uid: number;
+  error: string;
+  retryAt: string;
+}
+
+/** A conversation as a list shows it; `snippet` is of its newest message. */
+export interface Conversation {
+  id: string;
+  accountId: string;
+  /** Of its first message. */
+  subject: string;
+  /** The first 20 who appeared in it, senders and recipients. */
+  participants: Person[];
+  /** Those of them who came in by writing, and who wrote last. */
+  senders: Person[];
+  snippet: string;
+  lastMessageAt: string;
+  messages: number;
+  unread: number;
+  hasAttachments: boolean;
+}
+
+/** The one with the newest message first. */
+export interface ConversationPage {
+  conversations: Conversation[];
+  nextCursor: string | null;
+}
+
 export interface MessageSummary {
   id: string;
   accountId: string;
+  /** Null until the server has threaded it. */
+  conversationId: string | null;
   mailboxes: string[];
   subject: string;
   from: Person[];

@@ -30,6 +30,16 @@ export function ago(iso: string, now: number, locale?: string): string {
   return words.format(-Math.floor(age / DAY), "day");
 }
 
+/** When something is due, in a sentence: `now`, `in 5 minutes`, `tomorrow`. */
+export function until(iso: string, now: number, locale?: string): string {
+  const left = Date.parse(iso) - now;
+  if (Number.isNaN(left) || left < MINUTE) return "now";
+  const words = new Intl.RelativeTimeFormat(locale, { numeric: "auto" });
+  if (left < HOUR) return words.format(Math.round(left / MINUTE), "minute");
+  if (left < DAY) return words.format(Math.round(left / HOUR), "hour");
+  return words.format(Math.round(left / DAY), "day");
+}
+
 /** The whole date and time, for titles and the open message. */
 export function fullTime(iso: string, locale?: string): string {
   const then = new Date(iso);

@@ -3,39 +3,49 @@ import type { Api } from "../api";
 import { useAccounts } from "../hooks/useAccounts";
 import { useArrivals } from "../hooks/useArrivals";
 import { useEmailUpdates } from "../hooks/useEmailUpdates";
-import { useMessages } from "../hooks/useMessages";
+import { useKeys } from "../hooks/useKeys";
 import { useRoute } from "../hooks/useRoute";
 import { useSyncActivity } from "../hooks/useSyncActivity";
 import type { Account } from "../model";
 import { AddAccountDialog } from "./AddAccountDialog";
+import { ConversationList } from "./ConversationList";
 import { Header } from "./Header";
-import { MessageList } from "./MessageList";
-import { MessageView } from "./MessageView";
+import { HelpSheet } from "./HelpSheet";
 import { PasswordDialog } from "./PasswordDialog";
+import { Reader } from "./Reader";
 import { SearchField } from "./SearchField";
 import { SearchResults } from "./SearchResults";
 import { Sidebar } from "./Sidebar";
 import { Toast } from "./Toast";
 
-/** The page: accounts, the list of one or all of them, and the open message. */
+/** The page: accounts, the list of one or all of them, and the open conversation. */
 export function Inbox({ api }: { api: Api }) {
-  const [{ accountId, messageId }, go] = useRoute();
-  const [looked, setLooked] = useState("");
+  const [route, go] = useRoute();
+  const { accountId, mailbox, looked, conversationId, messageId } = route;
   const [adding, setAdding] = useState(false);
   const [renewing, setRenewing] = useState<Account | null>(null);
   const [accountsShown, setAccountsShown] = useState(false);
+  const [helping, setHelping] = useState(false);
   const { accounts, error, refresh } = useAccounts(api);
-  const messages = useMessages(api, accountId);
   const { activities, syncNow } = useSyncActivity(api, refresh);
   const { newEmailCount, resetCount, status } = useEmailUpdates();
   const arrivals = useArrivals(api);
   useTitleCount(newEmailCount);
 
-  const chosen = accounts?.find((account) => account.id === accountId);
   const choose = (id: string | null) => {
     setAccountsShown(false);
-    go({ accountId: id, messageId: null });
+    go({ accountId: id });
   };
+  const list = { accountId, mailbox, looked };
+  const close = () => {
+    go(list);
+    focusList();
+  };
+  const syncAll = () => {
+    const concerned = accounts?.filter(({ id }) => accountId === null || id === accountId);
+    for (const { id } of concerned ?? []) void syncNow(id);
+  };
+  useKeys({ s: syncAll, "?": () => setHelping(true) });
   const refetch = () => void refresh().catch(() => undefined);
   const added = (id: string) => {
     setAdding(false);
@@ -48,7 +58,7 @@ export function Inbox({ api }: { api: Api }) {
   };
 
   return (
-    <div className="page" data-open={messageId !== null}>
+    <div className="page" data-open={(conversationId ?? messageId) !== null}>
       <Header
         status={status}
         newEmailCount={newEmailCount}
@@ -56,7 +66,11 @@ export function Inbox({ api }: { api: Api }) {
         accountsShown={accountsShown}
         onAccounts={() => setAccountsShown(!accountsShown)}
       >
-        <SearchField onSearch={setLooked} />
+        <SearchField
+          key={looked ?? ""}
+          looked={looked ?? ""}
+          onSearch={(sought) => go({ accountId, mailbox, looked: sought || null })}
+        />
       </Header>
       <Sidebar
         accounts={accounts}
@@ -73,24 +87,28 @@ export function Inbox({ api }: { api: Api }) {
       <main className="panes">
         {looked ? (
           <SearchResults
-            key={`${accountId} ${looked}`}
             api={api}
             looked={looked}
             accountId={accountId}
             openId={messageId}
-            onOpen={(id) => go({ accountId, messageId: id })}
+            onOpen={({ message }) =>
+              go({ ...list, conversationId: message.conversationId, messageId: message.id })
+            }
+            onClear={() => go({ accountId, mailbox })}
           />
         ) : (
-          <MessageList
-            feed={messages}
+          <ConversationList
+            api={api}
             accounts={accounts}
-            account={chosen}
-            openId={messageId}
-            onOpen={(id) => go({ accountId, messageId: id })}
+            accountId={accountId}
+            mailbox={mailbox}
+            openId={conversationId}
+            onOpen={(id) => go({ ...list, conversationId: id })}
+            onMailbox={(name) => go({ accountId, mailbox: name })}
             onAdd={() => setAdding(true)}
           />
         )}
-        <MessageView api={api} id={messageId} onClose={() => go({ accountId, messageId: null })} />
+        <Reader api={api} conversationId={conversationId} messageId={messageId} onClose={close} />
       </main>
       {adding && <AddAccountDialog api={api} onAdded={added} onClose={() => setAdding(false)} />}
       {renewing && (
@@ -101,9 +119,15 @@ export function Inbox({ api }: { api: Api }) {
           onClose={() => setRenewing(null)}
         />
       )}
+      {helping && <HelpSheet onClose={() => setHelping(false)} />}
       <Toast toast={arrivals.toast} onDismiss={arrivals.dismiss} />
     </div>
   );
+}
+
+/** Whoever closes what is open goes on in the list; on a narrow screen it comes back first. */
+function focusList(): void {
+  requestAnimationFrame(() => document.querySelector<HTMLElement>("[role=listbox]")?.focus());
 }
 
 function useTitleCount(count: number): void {
