@@ -46,6 +46,11 @@ function shown(html: string, remote: boolean, inline: ReadonlyMap<string, string
     else image.removeAttribute("src");
   }
   for (const link of body.querySelectorAll("a[href]")) {
+    const leads = /^(?:https?|mailto):/i.test(link.getAttribute("href") ?? "");
+    if (!leads) {
+      link.removeAttribute("href");
+      continue;
+    }
     link.setAttribute("target", "_blank");
     link.setAttribute("rel", "noopener noreferrer");
   }

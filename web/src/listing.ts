@@ -51,7 +51,8 @@ export class Listing<T extends { id: string }> {
   #looks = 0;
   /** Counts refreshes: what was asked for before one may not know what it is about. */
   #turn = 0;
-  #leaving = new AbortController();
+  /** Null until it is open. */
+  #leaving: AbortController | null = null;
   #running: Promise<void> | null = null;
 
   constructor(fetchPage: FetchPage<T>) {
@@ -65,10 +66,11 @@ export class Listing<T extends { id: string }> {
 
   /** Begins to fetch what is looked at; returns what ends it. */
   open(): () => void {
-    this.#leaving = new AbortController();
+    const leaving = new AbortController();
+    this.#leaving = leaving;
     this.#running = null;
     void this.#run();
-    return () => this.#leaving.abort();
+    return () => leaving.abort();
   }
 
   /** The row at that place; undefined while it is not in memory. */
@@ -107,14 +109,14 @@ export class Listing<T extends { id: string }> {
   refresh = async (): Promise<void> => {
     this.#turn++;
     for (const slot of this.#slots) slot.stale = true;
-    this.#tell({ error: null });
     await this.#run();
     if (this.state.error) throw this.state.error;
   };
 
-  #run(): Promise<void> {
+  async #run(): Promise<void> {
+    if (!this.#leaving) return;
     this.#running ??= this.#work(this.#leaving.signal);
-    return this.#running;
+    await this.#running;
   }
 
   /** One request at a time: each page begins where the one before has ended. */
@@ -122,8 +124,7 @@ export class Listing<T extends { id: string }> {
     // It cannot end before it is known to run.
     await Promise.resolve();
     for (let next = this.#next(); next && !signal.aborted; next = this.#next()) {
-      await this.#load(next, signal);
-      if (this.state.error) break;
+      if (!(await this.#load(next, signal))) break;
     }
     if (!signal.aborted) this.#running = null;
   }
@@ -142,13 +143,16 @@ export class Listing<T extends { id: string }> {
     return undefined;
   }
 
-  async #load(slot: Slot<T>, signal: AbortSignal): Promise<void> {
+  /** Whether it could be fetched; why not stays told until something can be. */
+  async #load(slot: Slot<T>, signal: AbortSignal): Promise<boolean> {
     const turn = this.#turn;
     try {
       const page = await this.#fetch(slot.cursor, signal);
       if (!signal.aborted) this.#put(slot, page, turn);
+      return true;
     } catch (error) {
       if (!signal.aborted) this.#tell({ error: error as Error });
+      return false;
     }
   }
 
@@ -166,6 +170,7 @@ export class Listing<T extends { id: string }> {
     }
     this.#makeRoom();
     this.#tell({
+      error: null,
       count: this.#slots.reduce((sum, { count }) => sum + count, 0),
       loaded: true,
       ended: this.#slots.every(({ count, items: known }) => known !== null || count > 0),

@@ -114,6 +114,15 @@ test("a refresh while a page is under way fetches that page again", async () => 
   expect(slow).toHaveBeenCalledTimes(2);
 });
 
+test("nothing is fetched before the list is open, and once then", async () => {
+  const { fetchPage } = server(upTo(5));
+  const listing = new Listing<Row>(fetchPage);
+  listing.look(0, 9);
+  listing.open();
+  await vi.waitFor(() => expect(listing.state.ended).toBe(true));
+  expect(fetchPage).toHaveBeenCalledTimes(1);
+});
+
 test("a failure is told and not tried again by itself; a refresh mends it", async () => {
   const { fetchPage } = server(upTo(5));
   fetchPage.mockRejectedValueOnce(new Error("No answer"));

@@ -85,7 +85,7 @@ function Folding({ api, message, alone, unfolded }: FoldingProps) {
           {unread && <span className="hidden">Unread. </span>}
           <bdi className="fold-who">{nameOf(from[0]) || "Unknown sender"}</bdi>
           <span className="fold-snippet" dir="auto">
-            {shown ? "" : snippet}
+            {shown ? from[0]?.name && from[0].address : snippet}
           </span>
           <time className="fold-time" dateTime={internalDate} title={fullTime(internalDate)}>
             {shortTime(internalDate, now)}

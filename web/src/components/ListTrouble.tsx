@@ -1,3 +1,4 @@
+import { ApiError } from "../api";
 import type { Listing, ListingState } from "../listing";
 
 interface Props {
@@ -13,16 +14,23 @@ export function ListTrouble({ what, stale = false, of: { listing, state } }: Pro
     return (
       <p className="notice trouble" role="alert">
         {what} {state.error.message}{" "}
-        <button
-          type="button"
-          className="inline"
-          onClick={() => void listing.refresh().catch(() => undefined)}
-        >
-          Try again
-        </button>
+        {!isMistake(state.error) && (
+          <button
+            type="button"
+            className="inline"
+            onClick={() => void listing.refresh().catch(() => undefined)}
+          >
+            Try again
+          </button>
+        )}
       </p>
     );
   }
   if (!stale || !state.loaded) return null;
   return <p className="notice">Not connected: what is shown here may be out of date.</p>;
+}
+
+/** What was asked for cannot be had by asking again. */
+function isMistake(error: Error): boolean {
+  return error instanceof ApiError && error.status === 400;
 }

@@ -2,10 +2,13 @@
 /* oxlint-disable jsx-a11y/prefer-tag-over-role */
 import { useVirtualizer, type Range } from "@tanstack/react-virtual";
 import {
+  memo,
+  useCallback,
   useEffect,
   useLayoutEffect,
   useRef,
   useState,
+  type CSSProperties,
   type KeyboardEvent,
   type ReactNode,
 } from "react";
@@ -73,6 +76,13 @@ export function VirtualList<T extends { id: string }>(props: Props<T>) {
     const item = active < 0 ? undefined : listing.at(active);
     if (item) onOpen(item);
   };
+  const choose = useCallback(
+    (item: T) => {
+      setActiveId(item.id);
+      onOpen(item);
+    },
+    [onOpen],
+  );
   useKeys({ j: () => step(1), k: () => step(-1), o: open });
 
   const onKeyDown = (event: KeyboardEvent) => {
@@ -108,31 +118,21 @@ export function VirtualList<T extends { id: string }>(props: Props<T>) {
       <div role="presentation" className="virtual-length" style={{ height: rows.getTotalSize() }}>
         {rows.getVirtualItems().map(({ index, start }) => {
           const item = listing.at(index);
-          const style = { height: ROW, transform: `translateY(${start}px)` };
-          if (!item) return <Waiting key={`waiting-${index}`} style={style} />;
+          if (!item) return <Waiting key={`waiting-${index}`} start={start} />;
           return (
-            // The keyboard is listened to by the box, which has the focus.
-            // oxlint-disable-next-line jsx-a11y/click-events-have-key-events, jsx-a11y/interactive-supports-focus
-            <div
+            <Row
               key={item.id}
-              id={rowId(item.id)}
-              role="option"
-              className="row"
-              style={style}
-              aria-selected={item.id === openId}
-              aria-posinset={index + 1}
-              aria-setsize={state.ended ? state.count : -1}
-              data-active={index === active}
-              data-unread={isUnread(item)}
-              data-testid="message-row"
-              data-id={item.id}
-              onClick={() => {
-                setActiveId(item.id);
-                onOpen(item);
-              }}
+              item={item}
+              index={index}
+              start={start}
+              size={state.ended ? state.count : -1}
+              open={item.id === openId}
+              active={index === active}
+              unread={isUnread(item)}
+              onClick={choose}
             >
-              {children(item)}
-            </div>
+              {children}
+            </Row>
           );
         })}
       </div>
@@ -140,14 +140,57 @@ export function VirtualList<T extends { id: string }>(props: Props<T>) {
   );
 }
 
-function Waiting({ style }: { style: { height: number; transform: string } }) {
+interface RowProps<T> {
+  item: T;
+  index: number;
+  /** Pixels from the top of the list. */
+  start: number;
+  /** Rows of the list; -1 while nobody knows. */
+  size: number;
+  open: boolean;
+  active: boolean;
+  unread: boolean;
+  onClick: (item: T) => void;
+  children: (item: T) => ReactNode;
+}
+
+/** While somebody scrolls, only rows that come in are drawn. */
+const Row = memo(function Row<T extends { id: string }>(props: RowProps<T>) {
+  const { item, index, start, size, open, active, unread, onClick, children } = props;
   return (
-    <div className="row waiting" aria-hidden="true" style={style}>
+    // The keyboard is listened to by the box, which has the focus.
+    // oxlint-disable-next-line jsx-a11y/click-events-have-key-events, jsx-a11y/interactive-supports-focus
+    <div
+      id={rowId(item.id)}
+      role="option"
+      className="row"
+      style={placed(start)}
+      aria-selected={open}
+      aria-posinset={index + 1}
+      aria-setsize={size}
+      data-active={active}
+      data-unread={unread}
+      data-testid="message-row"
+      data-id={item.id}
+      onClick={() => onClick(item)}
+    >
+      {children(item)}
+    </div>
+  );
+}) as <T extends { id: string }>(props: RowProps<T>) => ReactNode;
+
+function Waiting({ start }: { start: number }) {
+  return (
+    <div className="row waiting" aria-hidden="true" style={placed(start)}>
       <span />
       <span />
       <span />
     </div>
   );
+}
+
+function placed(start: number): CSSProperties {
+  return { height: ROW, transform: `translateY(${start}px)` };
 }
 
 function rowId(id: string): string {

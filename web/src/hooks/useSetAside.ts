@@ -3,6 +3,9 @@ import type { Api } from "../api";
 import type { Aside } from "../model";
 import { useMailChanges } from "./useMailChanges";
 
+/** Milliseconds after which most of what is tried again has been. */
+const TRIED_MS = 5000;
+
 /** The messages of an account that were set aside, and how to have them tried again. */
 export function useSetAside(api: Api, accountId: string) {
   const [aside, setAside] = useState<Aside[]>([]);
@@ -16,6 +19,9 @@ export function useSetAside(api: Api, accountId: string) {
     void refetch();
   }, [refetch]);
   useMailChanges(refetch);
-  const retry = async () => void (await api.retrySetAside(accountId));
+  const retry = async () => {
+    await api.retrySetAside(accountId);
+    setTimeout(() => void refetch(), TRIED_MS);
+  };
   return { aside, retry };
 }
