@@ -1,4 +1,4 @@
-import type { RealtimeToken } from "postwire-react";
+import { changesPath, type ChangesPage, type Position, type RealtimeToken } from "postwire-react";
 import type { Account, Job, Message, MessagePage, NewAccount, SearchPage } from "./model";
 
 const TIMEOUT_MS = 15_000;
@@ -94,6 +94,8 @@ export function createApi({ token, onUnauthorized, origin = "" }: ApiOptions) {
     sync: (accountId: string) =>
       call<{ jobId: string }>("/api/email/sync", { method: "POST", body: { accountId } }),
     job: (id: string) => call<Job>(`/api/jobs/${encodeURIComponent(id)}`),
+    changes: (accountId: string, since: Position) =>
+      call<ChangesPage>(changesPath(accountId, since)),
     realtimeToken: () => call<RealtimeToken>("/api/realtime-token", { method: "POST" }),
   };
 }

@@ -1,20 +1,16 @@
 /** The messages of one view: what is loaded, and how it is brought up to date. */
 
-import { coalesce } from "postwire-react";
+import type { AccountChanges } from "postwire-react";
 import type { MessageQuery } from "./api";
 import type { MessagePage } from "./model";
-import { appendPage, mergeNewest, reaches } from "./pages";
+import { appendPage, applyChanges, listOf, type MessageList } from "./pages";
 
 const PAGE = 50;
 /** The most the API gives at once. */
 const LARGEST_PAGE = 200;
-/** Pages fetched to reach what is loaded after a long absence, before starting afresh. */
-const CATCH_UP_PAGES = 5;
-/** Least milliseconds between two refetches, so that a burst of events is not a burst of calls. */
-const REFRESH_GAP_MS = 300;
 
 export interface FeedState {
-  page: MessagePage | null;
+  page: MessageList | null;
   /** Why the list could not be fetched or brought up to date. */
   error: Error | null;
   loadingOlder: boolean;
@@ -40,7 +36,12 @@ export class MessageFeed {
   };
 
   /** Brings the list up to date; rejects where that failed, and says why in `state.error`. */
-  refresh = coalesce(() => this.#inLane(() => this.#refresh()), REFRESH_GAP_MS);
+  update = (batch: AccountChanges[]): Promise<void> =>
+    this.#inLane(async () => {
+      const { page } = this.state;
+      if (!page || batch.some(({ reset }) => reset)) await this.#load();
+      else this.#set({ page: batch.reduce(applyChanges, page) });
+    });
 
   /** Loads the next older page; a failure is told in `state.olderError` alone. */
   loadOlder = async (): Promise<void> => {
@@ -55,27 +56,16 @@ export class MessageFeed {
     return run;
   }
 
-  async #refresh(): Promise<void> {
+  /** As many of the newest messages as are loaded already, if the API gives as many. */
+  async #load(): Promise<void> {
+    const loaded = this.state.page?.messages.length ?? 0;
+    const limit = Math.min(Math.max(PAGE, loaded), LARGEST_PAGE);
     try {
-      const newest = await this.#newest();
-      const page = this.state.page ? mergeNewest(this.state.page, newest) : newest;
-      this.#set({ page, error: null });
+      this.#set({ page: listOf(await this.#fetch({ limit })), error: null });
     } catch (error) {
       this.#set({ error: asError(error) });
       throw error;
     }
-  }
-
-  /** As many of the newest messages as are loaded, and more until they meet the loaded ones. */
-  async #newest(): Promise<MessagePage> {
-    const known = this.state.page ?? { messages: [], nextCursor: null };
-    const limit = Math.min(Math.max(PAGE, known.messages.length), LARGEST_PAGE);
-    let newest = await this.#fetch({ limit });
-    for (let pages = 1; pages < CATCH_UP_PAGES && !reaches(newest, known); pages++) {
-      const next = await this.#fetch({ cursor: newest.nextCursor, limit: LARGEST_PAGE });
-      newest = appendPage(newest, next);
-    }
-    return newest;
   }
 
   async #loadOlder(): Promise<void> {

@@ -1,9 +1,8 @@
 /** The REST API's and the gateway's shapes, as the contract names them. Times are ISO 8601. */
 
-export interface Person {
-  name: string;
-  address: string;
-}
+import type { MessageSummary, Person } from "postwire-react";
+
+export type { MessageSummary, Person } from "postwire-react";
 
 export type AccountState = "connecting" | "active" | "paused" | "auth_failed" | "unreachable";
 export type Security = "tls" | "starttls" | "none";
@@ -38,27 +37,6 @@ export interface NewAccount {
   port: number;
   security: Security;
   username?: string;
-}
-
-export interface MessageSummary {
-  id: string;
-  accountId: string;
-  mailboxes: string[];
-  subject: string;
-  from: Person[];
-  to: Person[];
-  date: string | null;
-  internalDate: string;
-  direction: "inbound" | "outbound";
-  snippet: string;
-  unread: boolean;
-  flags: string[];
-  hasAttachments: boolean;
-  /** Bytes, as the mail server counts them. */
-  size: number;
-  revision: number;
-  /** What could not be read of this message, in words. */
-  problem: string | null;
 }
 
 export interface Attachment {

@@ -1,41 +1,41 @@
 /** Arithmetic on message lists: newest first, contiguous, each message once. */
 
+import type { AccountChanges } from "postwire-react";
 import type { MessagePage, MessageSummary } from "./model";
 
+export interface MessageList extends MessagePage {
+  /** The last message of the last page, be it gone by now: what is older comes with the next one. */
+  end: MessageSummary | undefined;
+}
+
+/** The newest page as a list. */
+export function listOf(newest: MessagePage): MessageList {
+  return { ...newest, end: newest.messages.at(-1) };
+}
+
 /** The list with an older page behind it. */
-export function appendPage(list: MessagePage, older: MessagePage): MessagePage {
-  const known = idsOf(list.messages);
+export function appendPage(list: MessageList, older: MessagePage): MessageList {
+  const known = new Set(list.messages.map(({ id }) => id));
   const added = older.messages.filter((message) => !known.has(message.id));
-  return { messages: [...list.messages, ...added], nextCursor: older.nextCursor };
+  return {
+    messages: [...list.messages, ...added],
+    nextCursor: older.nextCursor,
+    end: older.messages.at(-1) ?? list.end,
+  };
 }
 
-/** Whether the newest page reaches into the known list, so that no hole lies between them. */
-export function reaches(newest: MessagePage, known: MessagePage): boolean {
-  if (newest.nextCursor === null || known.messages.length === 0) return true;
-  const ids = idsOf(newest.messages);
-  return known.messages.some((message) => ids.has(message.id));
+/** The list with what has changed in an account; what is older than its end is left to its page. */
+export function applyChanges(list: MessageList, changes: AccountChanges): MessageList {
+  const end = list.nextCursor === null ? undefined : list.end;
+  const byId = new Map(list.messages.map((message) => [message.id, message]));
+  for (const message of [...changes.added, ...changes.changed]) {
+    if (byId.has(message.id) || !end || byAge(message, end) < 0) byId.set(message.id, message);
+  }
+  for (const id of changes.expunged) byId.delete(id);
+  return { ...list, messages: [...byId.values()].toSorted(byAge) };
 }
 
-/**
- * The known list brought up to date by a fresh newest page: new messages come in, expunged ones
- * go, and what is older than the page stays loaded. Where the two do not touch, the page replaces
- * the list, since a list with a hole would hide mail.
- */
-export function mergeNewest(known: MessagePage, newest: MessagePage): MessagePage {
-  if (newest.nextCursor === null || !reaches(newest, known)) return newest;
-  const kept = olderThanPage(known.messages, newest.messages);
-  if (kept.length === 0) return newest;
-  return { messages: [...newest.messages, ...kept], nextCursor: known.nextCursor };
-}
-
-/** Known messages behind the last one shared with the page and not newer than the page's end. */
-function olderThanPage(known: MessageSummary[], page: MessageSummary[]): MessageSummary[] {
-  const ids = idsOf(page);
-  const lastShared = known.findLastIndex((message) => ids.has(message.id));
-  const end = Date.parse(page.at(-1)?.internalDate ?? "");
-  return known.slice(lastShared + 1).filter((message) => !(Date.parse(message.internalDate) > end));
-}
-
-function idsOf(messages: MessageSummary[]): Set<string> {
-  return new Set(messages.map((message) => message.id));
+/** The API's order: by time, and by number where that is the same. */
+function byAge(a: MessageSummary, b: MessageSummary): number {
+  return Date.parse(b.internalDate) - Date.parse(a.internalDate) || Number(b.id) - Number(a.id);
 }

@@ -36,41 +36,34 @@ function expectNoHole(feed: MessageFeed): void {
   expect(ids).toEqual(ids.map((_, index) => `m${newest - index}`));
 }
 
-test("a refetch while older pages are loaded keeps them", async () => {
+const reset = { accountId: "a1", added: [], changed: [], expunged: [], reset: true };
+const newer = (n: number) => ({ ...reset, reset: false, added: [message(n)] });
+
+test("changes while older pages are loaded keep them", async () => {
   const mailbox = new Mailbox(300);
   const feed = new MessageFeed(mailbox.fetch);
-  await feed.refresh();
+  await feed.update([reset]);
   await feed.loadOlder();
-  mailbox.newest = 302;
-  await feed.refresh();
+  await feed.update([newer(301), newer(302)]);
   expect(feed.state.page?.messages).toHaveLength(102);
   expectNoHole(feed);
+  expect(mailbox.queries).toHaveLength(2);
 });
 
-test("more new mail than one page holds is fetched until it meets the known list", async () => {
-  const mailbox = new Mailbox(100);
+test("a reset loads as much as was loaded, up to the largest page", async () => {
+  const mailbox = new Mailbox(500);
   const feed = new MessageFeed(mailbox.fetch);
-  await feed.refresh();
-  mailbox.newest = 500;
-  await feed.refresh();
-  expect(feed.state.page?.messages[0]?.id).toBe("m500");
-  expect(feed.state.page?.messages.at(-1)?.id).toBe("m51");
-  expectNoHole(feed);
-});
-
-test("after a very long absence the list starts afresh instead of having a hole", async () => {
-  const mailbox = new Mailbox(100);
-  const feed = new MessageFeed(mailbox.fetch);
-  await feed.refresh();
-  mailbox.newest = 5000;
-  await feed.refresh();
-  expect(feed.state.page?.messages).toHaveLength(850);
+  await feed.update([reset]);
+  for (let pages = 0; pages < 4; pages++) await feed.loadOlder();
+  mailbox.newest = 900;
+  await feed.update([reset]);
+  expect(feed.state.page?.messages).toHaveLength(200);
   expectNoHole(feed);
 });
 
 test("loading older pages ends at the last message", async () => {
   const feed = new MessageFeed(new Mailbox(120).fetch);
-  await feed.refresh();
+  await feed.update([reset]);
   await feed.loadOlder();
   await feed.loadOlder();
   await feed.loadOlder();
@@ -78,34 +71,26 @@ test("loading older pages ends at the last message", async () => {
   expect(feed.state.page?.nextCursor).toBeNull();
 });
 
-test("an older page that comes late does not undo a refetch", async () => {
-  const mailbox = new Mailbox(400);
+test("changes that come while an older page does are put onto the list with it", async () => {
+  const mailbox = new Mailbox(100);
   const feed = new MessageFeed(mailbox.fetch);
-  await feed.refresh();
-  await pause(400);
-  mailbox.newest = 420;
+  await feed.update([reset]);
   mailbox.delayOfOlder = 50;
-  await Promise.all([feed.loadOlder(), feed.refresh(), feed.loadOlder()]);
-  expect(feed.state.page?.messages).toHaveLength(120);
+  const read = { ...reset, reset: false, changed: [message(20, { snippet: "read" })] };
+  await Promise.all([feed.loadOlder(), feed.update([read])]);
+  expect(feed.state.page?.messages.find(({ id }) => id === "m20")?.snippet).toBe("read");
   expectNoHole(feed);
 });
 
-test("a failed refetch keeps the list, says why, and rejects so that it is tried again", async () => {
+test("a failed load keeps the list, says why, and rejects so that it is tried again", async () => {
   const mailbox = new Mailbox(60);
   const feed = new MessageFeed(mailbox.fetch);
-  await feed.refresh();
+  await feed.update([reset]);
   mailbox.failure = new Error("The server cannot be reached.");
-  await expect(feed.refresh()).rejects.toThrow("cannot be reached");
+  await expect(feed.update([reset])).rejects.toThrow("cannot be reached");
   expect(feed.state.error?.message).toBe("The server cannot be reached.");
   expect(feed.state.page?.messages).toHaveLength(50);
   mailbox.failure = null;
-  await feed.refresh();
+  await feed.update([reset]);
   expect(feed.state.error).toBeNull();
-});
-
-test("a burst of refetches costs two calls", async () => {
-  const mailbox = new Mailbox(60);
-  const feed = new MessageFeed(mailbox.fetch);
-  await Promise.all(Array.from({ length: 30 }, () => feed.refresh()));
-  expect(mailbox.queries).toHaveLength(2);
 });

@@ -1,51 +1,60 @@
+import type { AccountChanges } from "postwire-react";
 import { describe, expect, test } from "vitest";
-import { appendPage, mergeNewest, reaches } from "../src/pages";
+import { appendPage, applyChanges, listOf } from "../src/pages";
 import { idsOf, message, page } from "./given";
 
-describe("a fresh newest page", () => {
-  test("puts new messages on top and keeps the older ones with their cursor", () => {
-    const known = page([4, 3, 2, 1], "older-than-1");
-    const merged = mergeNewest(known, page([6, 5, 4, 3], "older-than-3"));
-    expect(idsOf(merged)).toEqual(["m6", "m5", "m4", "m3", "m2", "m1"]);
-    expect(merged.nextCursor).toBe("older-than-1");
+const list = (numbers: number[], cursor: string | null) => listOf(page(numbers, cursor));
+
+function changes(more: Partial<AccountChanges>): AccountChanges {
+  return { accountId: "a1", added: [], changed: [], expunged: [], reset: false, ...more };
+}
+
+describe("changes", () => {
+  test("put what came where it belongs by its time", () => {
+    const after = applyChanges(list([5, 3], "3"), changes({ added: [message(4), message(6)] }));
+    expect(idsOf(after)).toEqual(["m6", "m5", "m4", "m3"]);
+    expect(after.nextCursor).toBe("3");
   });
 
-  test("takes out what was expunged between messages that are still there", () => {
-    const merged = mergeNewest(page([5, 4, 3, 2, 1], "c1"), page([5, 3, 2], "c2"));
-    expect(idsOf(merged)).toEqual(["m5", "m3", "m2", "m1"]);
+  test("replace what is there, and never make it two", () => {
+    const read = message(5, { unread: false, snippet: "read" });
+    const after = applyChanges(list([5, 4], null), changes({ added: [read], changed: [read] }));
+    expect(idsOf(after)).toEqual(["m5", "m4"]);
+    expect(after.messages[0]?.snippet).toBe("read");
   });
 
-  test("takes out an expunged message behind the last shared one", () => {
-    // 3 is gone, so the page reaches down to 0, which had not been loaded.
-    const merged = mergeNewest(page([5, 4, 3], "c3"), page([5, 4, 0], "c0"));
-    expect(idsOf(merged)).toEqual(["m5", "m4", "m0"]);
-    expect(merged.nextCursor).toBe("c0");
+  test("take away what is gone, known or not", () => {
+    const after = applyChanges(list([5, 4], null), changes({ expunged: ["m4", "m99"] }));
+    expect(idsOf(after)).toEqual(["m5"]);
   });
 
-  test("brings changed flags", () => {
-    const fresh = { messages: [message(2, { unread: true })], nextCursor: "c2" };
-    expect(mergeNewest(page([2, 1], "c1"), fresh).messages[0]?.unread).toBe(true);
+  test("leave what is older than the list's end to its page", () => {
+    const after = applyChanges(list([5, 4], "4"), changes({ changed: [message(2)] }));
+    expect(idsOf(after)).toEqual(["m5", "m4"]);
   });
 
-  test("replaces a list that it does not reach, as a hole would hide mail", () => {
-    const merged = mergeNewest(page([3, 2, 1], "c1"), page([9, 8, 7], "c7"));
-    expect(idsOf(merged)).toEqual(["m9", "m8", "m7"]);
-    expect(merged.nextCursor).toBe("c7");
+  test("come between the list and its next page also where its last message is gone", () => {
+    const shorter = applyChanges(list([5, 2], "2"), changes({ expunged: ["m2"] }));
+    expect(idsOf(applyChanges(shorter, changes({ added: [message(4)] })))).toEqual(["m5", "m4"]);
   });
 
-  test("is the whole list where nothing older exists", () => {
-    expect(idsOf(mergeNewest(page([3, 2, 1], "c1"), page([3], null)))).toEqual(["m3"]);
+  test("make a first message where there was none", () => {
+    expect(idsOf(applyChanges(list([], null), changes({ added: [message(1)] })))).toEqual(["m1"]);
   });
 
-  test("is told apart by whether it reaches the known list", () => {
-    expect(reaches(page([9, 8], "c8"), page([7], "c7"))).toBe(false);
-    expect(reaches(page([8, 7], "c7"), page([7], "c7"))).toBe(true);
-    expect(reaches(page([9, 8], null), page([7], "c7"))).toBe(true);
+  test("of the same time stand by their number", () => {
+    const { internalDate } = message(1);
+    const three = ["9", "11", "10"].map((id) => message(1, { id, internalDate }));
+    expect(idsOf(applyChanges(list([], null), changes({ added: three })))).toEqual([
+      "11",
+      "10",
+      "9",
+    ]);
   });
 });
 
-test("an older page goes behind the list, and what both hold comes once", () => {
-  const list = appendPage(page([4, 3], "c3"), page([3, 2], "c2"));
-  expect(idsOf(list)).toEqual(["m4", "m3", "m2"]);
-  expect(list.nextCursor).toBe("c2");
+test("an older page comes behind the list, without what is there already", () => {
+  const after = appendPage(list([5, 4], "4"), page([4, 3], null));
+  expect(idsOf(after)).toEqual(["m5", "m4", "m3"]);
+  expect(after.nextCursor).toBeNull();
 });

@@ -25,7 +25,7 @@ export function Inbox({ api }: { api: Api }) {
   const [renewing, setRenewing] = useState<Account | null>(null);
   const [accountsShown, setAccountsShown] = useState(false);
   const { accounts, error, refresh } = useAccounts(api);
-  const messages = useMessages(api, accountId);
+  const messages = useMessages(api, accounts, accountId);
   const { activities, syncNow } = useSyncActivity(api, refresh);
   const { newEmailCount, resetCount, status } = useEmailUpdates();
   const arrivals = useArrivals(api);

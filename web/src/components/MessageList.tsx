@@ -50,11 +50,7 @@ function FeedTrouble({ feed }: { feed: Feed }) {
   return (
     <p className="notice trouble" role="alert">
       The list could not be brought up to date. {feed.error.message}{" "}
-      <button
-        type="button"
-        className="inline"
-        onClick={() => void feed.refresh().catch(() => undefined)}
-      >
+      <button type="button" className="inline" onClick={feed.retry}>
         Try again
       </button>
     </p>
