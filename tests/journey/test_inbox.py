@@ -515,6 +515,7 @@ def test_nothing_stands_in_the_way_of_anybody(
     expect(page.get_by_test_id("preview")).to_contain_text("Agenda")
     look("preview")
     page.keyboard.press("Escape")
+    expect(page.get_by_test_id("preview")).to_have_count(0)
     close()
     page.keyboard.press("?")
     look("help")

@@ -1,3 +1,4 @@
+import { changesPath, type ChangesPage, type Position, type RealtimeToken } from "postwire-react";
 import type {
   Account,
   Aside,
@@ -8,7 +9,6 @@ import type {
   Message,
   MessagePage,
   NewAccount,
-  RealtimeToken,
   SearchPage,
 } from "./model";
 
@@ -140,6 +140,8 @@ export function createApi({ token, onUnauthorized, origin = "" }: ApiOptions) {
     sync: (accountId: string) =>
       call<{ jobId: string }>("/api/email/sync", { method: "POST", body: { accountId } }),
     job: (id: string) => call<Job>(`/api/jobs/${encodeURIComponent(id)}`),
+    changes: (accountId: string, since: Position) =>
+      call<ChangesPage>(changesPath(accountId, since)),
     realtimeToken: () => call<RealtimeToken>("/api/realtime-token", { method: "POST" }),
   };
 }

@@ -1,9 +1,8 @@
 /** The REST API's and the gateway's shapes, as the contract names them. Times are ISO 8601. */
 
-export interface Person {
-  name: string;
-  address: string;
-}
+import type { MessageSummary, Person } from "postwire-react";
+
+export type { MessageSummary, Person } from "postwire-react";
 
 export type AccountState = "connecting" | "active" | "paused" | "auth_failed" | "unreachable";
 export type Security = "tls" | "starttls" | "none";
@@ -79,29 +78,6 @@ export interface ConversationPage {
   nextCursor: string | null;
 }
 
-export interface MessageSummary {
-  id: string;
-  accountId: string;
-  /** Null until the server has threaded it. */
-  conversationId: string | null;
-  mailboxes: string[];
-  subject: string;
-  from: Person[];
-  to: Person[];
-  date: string | null;
-  internalDate: string;
-  direction: "inbound" | "outbound";
-  snippet: string;
-  unread: boolean;
-  flags: string[];
-  hasAttachments: boolean;
-  /** Bytes, as the mail server counts them. */
-  size: number;
-  revision: number;
-  /** What could not be read of this message, in words. */
-  problem: string | null;
-}
-
 export interface Attachment {
   n: number;
   /** Fit to be shown and saved by. */
@@ -165,43 +141,4 @@ export interface Job {
   state: "waiting" | "active" | "delayed" | "completed" | "failed";
   found: number;
   error: string | null;
-}
-
-export interface RealtimeToken {
-  token: string;
-  expiresAt: string;
-  /** The gateway's address; empty means the page's own origin. */
-  url: string;
-}
-
-/** The payload of `email:synced`, `email:new`, `sync:progress`, `sync:failed`, `account:state`. */
-export interface SyncEvent {
-  accountId: string;
-  userId: string;
-  emailAddress: string;
-  /** Messages, not batches. */
-  count: number;
-  timestamp: string;
-  type: "sync" | "push" | "flags" | "expunged" | "reset" | "progress" | "state" | "failed";
-  epoch: number;
-  revision: number;
-  receivedAt: string | null;
-  state?: string;
-  stateReason?: string | null;
-  done?: number;
-  total?: number;
-  error?: string;
-}
-
-export interface Room {
-  userId?: string;
-  accountId?: string;
-}
-
-/** The gateway's answer to `join` and `leave`. */
-export interface RoomAck {
-  ok: boolean;
-  joined?: string[];
-  left?: string[];
-  error?: string;
 }

@@ -1,9 +1,9 @@
+import { useSocket } from "postwire-react";
 import { useMemo } from "react";
 import type { Api } from "../api";
 import { useConversations } from "../hooks/useConversations";
 import { useNow } from "../hooks/useNow";
 import { ANY_MAILBOX } from "../hooks/useRoute";
-import { useSocket } from "../hooks/useSocket";
 import type { ListingState } from "../listing";
 import type { Account } from "../model";
 import { participantsOf, subjectOf } from "../words";

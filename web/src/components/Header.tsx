@@ -1,5 +1,5 @@
+import type { LinkStatus } from "postwire-react";
 import type { ReactNode } from "react";
-import type { LinkStatus } from "../link";
 import "./Header.css";
 
 interface Props {

@@ -1,8 +1,9 @@
-import { useEffect, useState } from "react";
+import { useEmailUpdates } from "postwire-react";
+import { useEffect, useRef, useState } from "react";
 import type { Api } from "../api";
 import { useAccounts } from "../hooks/useAccounts";
 import { useArrivals } from "../hooks/useArrivals";
-import { useEmailUpdates } from "../hooks/useEmailUpdates";
+import { MailChanges } from "../hooks/MailChanges";
 import { useKeys } from "../hooks/useKeys";
 import { useRoute } from "../hooks/useRoute";
 import { useSyncActivity } from "../hooks/useSyncActivity";
@@ -37,13 +38,11 @@ export function Inbox({ api }: { api: Api }) {
     go({ accountId: id });
   };
   const list = { accountId, mailbox, looked };
-  const close = () => {
-    go(list);
-    focusList();
-  };
+  const shown = accounts?.filter(({ id }) => accountId === null || id === accountId) ?? null;
+  const open = (conversationId ?? messageId) !== null;
+  useFocusInList(open);
   const syncAll = () => {
-    const concerned = accounts?.filter(({ id }) => accountId === null || id === accountId);
-    for (const { id } of concerned ?? []) void syncNow(id);
+    for (const { id } of shown ?? []) void syncNow(id);
   };
   useKeys({ s: syncAll, "?": () => setHelping(true) });
   const refetch = () => void refresh().catch(() => undefined);
@@ -58,7 +57,7 @@ export function Inbox({ api }: { api: Api }) {
   };
 
   return (
-    <div className="page" data-open={(conversationId ?? messageId) !== null}>
+    <div className="page" data-open={open}>
       <Header
         status={status}
         newEmailCount={newEmailCount}
@@ -85,30 +84,37 @@ export function Inbox({ api }: { api: Api }) {
         onRetry={refetch}
       />
       <main className="panes">
-        {looked ? (
-          <SearchResults
+        <MailChanges accounts={shown}>
+          {looked ? (
+            <SearchResults
+              api={api}
+              looked={looked}
+              accountId={accountId}
+              openId={messageId}
+              onOpen={({ message }) =>
+                go({ ...list, conversationId: message.conversationId, messageId: message.id })
+              }
+              onClear={() => go({ accountId, mailbox })}
+            />
+          ) : (
+            <ConversationList
+              api={api}
+              accounts={accounts}
+              accountId={accountId}
+              mailbox={mailbox}
+              openId={conversationId}
+              onOpen={(id) => go({ ...list, conversationId: id })}
+              onMailbox={(name) => go({ accountId, mailbox: name })}
+              onAdd={() => setAdding(true)}
+            />
+          )}
+          <Reader
             api={api}
-            looked={looked}
-            accountId={accountId}
-            openId={messageId}
-            onOpen={({ message }) =>
-              go({ ...list, conversationId: message.conversationId, messageId: message.id })
-            }
-            onClear={() => go({ accountId, mailbox })}
+            conversationId={conversationId}
+            messageId={messageId}
+            onClose={() => go(list)}
           />
-        ) : (
-          <ConversationList
-            api={api}
-            accounts={accounts}
-            accountId={accountId}
-            mailbox={mailbox}
-            openId={conversationId}
-            onOpen={(id) => go({ ...list, conversationId: id })}
-            onMailbox={(name) => go({ accountId, mailbox: name })}
-            onAdd={() => setAdding(true)}
-          />
-        )}
-        <Reader api={api} conversationId={conversationId} messageId={messageId} onClose={close} />
+        </MailChanges>
       </main>
       {adding && <AddAccountDialog api={api} onAdded={added} onClose={() => setAdding(false)} />}
       {renewing && (
@@ -125,9 +131,13 @@ export function Inbox({ api }: { api: Api }) {
   );
 }
 
-/** Whoever closes what is open goes on in the list; on a narrow screen it comes back first. */
-function focusList(): void {
-  requestAnimationFrame(() => document.querySelector<HTMLElement>("[role=listbox]")?.focus());
+/** Whoever closes what is open goes on in the list. */
+function useFocusInList(open: boolean): void {
+  const was = useRef(open);
+  useEffect(() => {
+    if (was.current && !open) document.querySelector<HTMLElement>("[role=listbox]")?.focus();
+    was.current = open;
+  }, [open]);
 }
 
 function useTitleCount(count: number): void {

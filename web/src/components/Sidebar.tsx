@@ -1,4 +1,4 @@
-import { useAccountRoom } from "../hooks/useAccountRoom";
+import { useAccountRoom } from "postwire-react";
 import { useNow } from "../hooks/useNow";
 import type { Activities, Activity } from "../hooks/useSyncActivity";
 import type { Account } from "../model";

@@ -1,8 +1,7 @@
+import { coalesce, useSocket } from "postwire-react";
 import { useEffect, useMemo, useState } from "react";
 import type { Api } from "../api";
-import { coalesce } from "../coalesce";
 import type { Account } from "../model";
-import { useSocket } from "./useSocket";
 
 const REFRESH_GAP_MS = 500;
 const EVENTS = ["email:synced", "email:new", "account:state", "sync:failed"];

@@ -1,7 +1,7 @@
 import { useCallback, useEffect, useRef, useState } from "react";
 import type { Api } from "../api";
 import type { MessageSummary } from "../model";
-import { useMailChanges } from "./useMailChanges";
+import { useMailChanges } from "./MailChanges";
 
 /** Messages fetched at first: more are seldom read. */
 const FIRST = 10;

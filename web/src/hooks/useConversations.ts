@@ -2,7 +2,7 @@ import { useCallback } from "react";
 import type { Api } from "../api";
 import type { Conversation } from "../model";
 import { useListing } from "./useListing";
-import { useMailChanges } from "./useMailChanges";
+import { useMailChanges } from "./MailChanges";
 
 const PAGE = 100;
 

@@ -1,7 +1,7 @@
 import { useCallback, useEffect, useState } from "react";
 import type { Api } from "../api";
 import type { Aside } from "../model";
-import { useMailChanges } from "./useMailChanges";
+import { useMailChanges } from "./MailChanges";
 
 /** Milliseconds after which most of what is tried again has been. */
 const TRIED_MS = 5000;

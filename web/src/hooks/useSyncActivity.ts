@@ -1,8 +1,8 @@
+import { useSocket, type SyncEvent } from "postwire-react";
 import { useCallback, useEffect, useState } from "react";
 import type { Api } from "../api";
-import type { Job, SyncEvent } from "../model";
+import type { Job } from "../model";
 import { pause } from "../pause";
-import { useSocket } from "./useSocket";
 
 /** What an account's sync is doing, in words; `busy` while it runs. */
 export interface Activity {

@@ -1,8 +1,8 @@
 import { useCallback, useEffect, useRef, useState } from "react";
-import type { LinkStatus } from "../link";
-import type { SyncEvent } from "../model";
-import { useAccountRoom } from "./useAccountRoom";
-import { useSocket } from "./useSocket";
+import type { LinkStatus } from "./link.js";
+import type { SyncEvent } from "./model.js";
+import { useAccountRoom } from "./useAccountRoom.js";
+import { useSocket } from "./useSocket.js";
 
 export interface EmailUpdates {
   /** New messages (not events) since the page opened or `resetCount` was called. */

@@ -1,4 +1,4 @@
-import { pause } from "./pause";
+import { pause } from "./pause.js";
 
 /**
  * Wraps work that refetches: runs never overlap, begin at least `gapMs` apart, and all calls made

@@ -1,5 +1,5 @@
 import { useEffect } from "react";
-import { useSocket } from "./useSocket";
+import { useSocket } from "./useSocket.js";
 
 /** Keeps an account's room joined while the component lives; null joins none. */
 export function useAccountRoom(accountId: string | null): void {
