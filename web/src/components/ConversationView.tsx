@@ -6,7 +6,8 @@ import type { MessageSummary } from "../model";
 import { fullTime, shortTime } from "../time";
 import { nameOf, subjectOf } from "../words";
 import { WholeLetter } from "./Letter";
-import { LoadingLetter, Trouble } from "./Reader";
+import { LoadingLetter } from "./LoadingLetter";
+import { Trouble } from "./Trouble";
 import "./ConversationView.css";
 
 interface Props {

@@ -5,7 +5,8 @@ import { fullTime } from "../time";
 import { nameOf } from "../words";
 import { Attachments } from "./Attachments";
 import { MessageBody } from "./MessageBody";
-import { LoadingLetter, Trouble } from "./Reader";
+import { LoadingLetter } from "./LoadingLetter";
+import { Trouble } from "./Trouble";
 import "./Letter.css";
 
 /** A message fetched whole. */

@@ -1,10 +1,12 @@
-import { useEffect, useRef } from "react";
+import { useEffect, useRef, type ReactNode } from "react";
 import type { Api } from "../api";
 import { useKeys } from "../hooks/useKeys";
 import { useMessage } from "../hooks/useMessage";
 import { subjectOf } from "../words";
 import { ConversationView } from "./ConversationView";
 import { Letter } from "./Letter";
+import { LoadingLetter } from "./LoadingLetter";
+import { Trouble } from "./Trouble";
 import "./Reader.css";
 
 interface Props {
@@ -36,7 +38,7 @@ export function Reader({ api, conversationId, messageId, onClose }: Props) {
   );
 }
 
-function Pane({ onClose, children }: { onClose: () => void; children: React.ReactNode }) {
+function Pane({ onClose, children }: { onClose: () => void; children: ReactNode }) {
   const pane = useRef<HTMLElement>(null);
   // The pane takes the focus, so that a keyboard goes on from the message and not from the list.
   useEffect(() => pane.current?.focus({ preventScroll: true }), []);
@@ -73,29 +75,5 @@ function ByMessage({ api, id }: { api: Api; id: string }) {
         <Letter api={api} message={message} />
       </article>
     </>
-  );
-}
-
-export function Trouble(props: { what: string; error: Error; retry: () => void }) {
-  const { what, error, retry } = props;
-  return (
-    <p className="notice trouble" role="alert">
-      {what} {error.message}{" "}
-      <button type="button" className="inline" onClick={retry}>
-        Try again
-      </button>
-    </p>
-  );
-}
-
-/** As tall as a short letter, so that little moves when the letter comes. */
-export function LoadingLetter() {
-  return (
-    <div className="loading-letter" aria-busy="true">
-      <span className="hidden">Loading the message…</span>
-      <span />
-      <span />
-      <span />
-    </div>
   );
 }
