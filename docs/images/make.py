@@ -27,6 +27,7 @@ def main() -> None:
         page.goto(inbox)
         page.get_by_test_id("message-row").filter(has_text="Budget for the autumn").first.click()
         page.get_by_text("Notes from today are below.").last.wait_for()
+        page.get_by_test_id("list-box").evaluate("box => box.scrollTop = 0")
         page.wait_for_timeout(1000)
         page.screenshot(path=HERE / "inbox.png")
         browser.close()
