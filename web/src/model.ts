@@ -1,9 +1,8 @@
 /** The REST API's and the gateway's shapes, as the contract names them. Times are ISO 8601. */
 
-export interface Person {
-  name: string;
-  address: string;
-}
+import type { MessageSummary, Person } from "postwire-react";
+
+export type { MessageSummary, Person } from "postwire-react";
 
 export type AccountState = "connecting" | "active" | "paused" | "auth_failed" | "unreachable";
 export type Security = "tls" | "starttls" | "none";
@@ -62,25 +61,43 @@ export interface Suggestion {
   help: string | null;
 }
 
-export interface MessageSummary {
+export interface Mailbox {
+  id: string;
+  name: string;
+  /** As RFC 6154 has it, with its backslash; null where the server says none. */
+  specialUse: string | null;
+}
+
+/** A message that could not be stored, and when that is tried again. */
+export interface Aside {
+  mailboxId: string;
+  mailbox: string;
+  uid: number;
+  error: string;
+  retryAt: string;
+}
+
+/** A conversation as a list shows it; `snippet` is of its newest message. */
+export interface Conversation {
   id: string;
   accountId: string;
-  mailboxes: string[];
+  /** Of its first message. */
   subject: string;
-  from: Person[];
-  to: Person[];
-  date: string | null;
-  internalDate: string;
-  direction: "inbound" | "outbound";
+  /** The first 20 who appeared in it, senders and recipients. */
+  participants: Person[];
+  /** Those of them who came in by writing, and who wrote last. */
+  senders: Person[];
   snippet: string;
-  unread: boolean;
-  flags: string[];
+  lastMessageAt: string;
+  messages: number;
+  unread: number;
   hasAttachments: boolean;
-  /** Bytes, as the mail server counts them. */
-  size: number;
-  revision: number;
-  /** What could not be read of this message, in words. */
-  problem: string | null;
+}
+
+/** The one with the newest message first. */
+export interface ConversationPage {
+  conversations: Conversation[];
+  nextCursor: string | null;
 }
 
 export interface Attachment {

@@ -7,6 +7,7 @@ export function message(n: number, more: Partial<MessageSummary> = {}): MessageS
   return {
     id: `m${n}`,
     accountId: "a1",
+    conversationId: `c${n}`,
     mailboxes: ["INBOX"],
     subject: `Subject ${n}`,
     from: [{ name: "Ines Carvalho", address: "ines@example.com" }],

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { arrivalWords, correspondent, sizeWords } from "../src/words";
+import type { Conversation } from "../src/model";
+import { arrivalWords, correspondent, participantsOf, sizeWords } from "../src/words";
 import { message } from "./given";
 
 test("one new message is told with its sender, several with their number", () => {
@@ -16,6 +17,22 @@ test("a row names the sender, and the recipients of sent mail", () => {
   expect(correspondent(message(1))).toBe("Ines Carvalho");
   expect(correspondent(message(1, { direction: "outbound", to }))).toBe("To: Bo, cy@example.com");
   expect(correspondent(message(1, { from: [] }))).toBe("Unknown sender");
+});
+
+const person = (name: string) => ({ name, address: `${name}@example.com` });
+
+test("a conversation is with those who write in it, or whom its owner alone writes to", () => {
+  const people = ["me", "Bo", "Cy", "Di", "Ed"].map(person);
+  const names = (...senders: number[]) =>
+    participantsOf(
+      { senders: senders.map((n) => people[n]), participants: people } as Conversation,
+      new Set(["me@example.com"]),
+    );
+  expect(names(1, 0)).toBe("Bo");
+  expect(names(1, 2, 3, 4)).toBe("Bo, Cy, Di +1");
+  expect(names(0)).toBe("To: Bo, Cy, Di +1");
+  const alone = { senders: [people[0]], participants: [people[0]] } as Conversation;
+  expect(participantsOf(alone, new Set(["me@example.com"]))).toBe("me");
 });
 
 test.each([

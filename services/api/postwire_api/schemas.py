@@ -533,6 +533,10 @@ class Conversation(_Out, kw_only=True):
     account_id: str
     subject: Annotated[str, Meta(description="Of its first message.")]
     participants: Annotated[list[Address], Meta(description="The first 20 who appeared in it.")]
+    senders: Annotated[
+        list[Address],
+        Meta(description="Those of them who came in by writing, and who wrote last."),
+    ]
     snippet: str
     last_message_at: datetime
     messages: int
@@ -548,6 +552,7 @@ class Conversation(_Out, kw_only=True):
             account_id=conversation.account_id,
             subject=conversation.subject,
             participants=people(conversation.participants),
+            senders=people(conversation.senders),
             snippet=conversation.snippet,
             last_message_at=conversation.last_message_at,
             messages=conversation.messages,

@@ -1,11 +1,10 @@
-import { createContext, useEffect, useState, type ReactNode } from "react";
+import { useEffect, useState, type ReactNode } from "react";
 import { Link } from "./link.js";
-import type { RealtimeApi } from "./model.js";
+import type { PostwireApi } from "./model.js";
+import { LinkContext } from "./useLink.js";
 
-export const LinkContext = createContext<Link | null>(null);
-
-/** Holds the page's one connection; `useSocket` and `useEmailUpdates` work below it. */
-export function SocketProvider({ api, children }: { api: RealtimeApi; children: ReactNode }) {
+/** Holds the page's one connection, below which the hooks work; a new `api` makes a new one. */
+export function SocketProvider({ api, children }: { api: PostwireApi; children: ReactNode }) {
   const [link, setLink] = useState<Link | null>(null);
 
   useEffect(() => {

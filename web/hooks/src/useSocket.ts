@@ -1,7 +1,7 @@
-import { useContext, useSyncExternalStore } from "react";
-import type { Link, LinkStatus, Listener } from "./link.js";
+import { useSyncExternalStore } from "react";
+import type { LinkStatus, Listener } from "./link.js";
 import type { Room, RoomAck } from "./model.js";
-import { LinkContext } from "./SocketProvider.js";
+import { useLink } from "./useLink.js";
 
 export interface SocketHandle {
   isConnected: boolean;
@@ -23,10 +23,4 @@ export function useSocket(): SocketHandle {
   const isConnected = useSyncExternalStore(link.observe, () => link.isConnected);
   const { join: joinRoom, leave: leaveRoom, on, off, onCatchUp } = link;
   return { isConnected, status, joinRoom, leaveRoom, on, off, onCatchUp };
-}
-
-function useLink(): Link {
-  const link = useContext(LinkContext);
-  if (!link) throw new Error("useSocket needs a SocketProvider above it");
-  return link;
 }
