@@ -72,8 +72,8 @@ NO_TWIN = {
     "runtime.py",
 }
 
-#: Tests that belong to no one module, but to all that a sync is made of.
-NO_MODULE = {"test_random_client.py", "test_extensions.py"}
+#: Tests that belong to no one module, but to all that a sync or the gateway is made of.
+NO_MODULE = {"test_random_client.py", "test_extensions.py", "test_nginx.py"}
 
 
 def modules() -> Iterator[tuple[Path, Path]]:
