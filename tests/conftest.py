@@ -85,6 +85,12 @@ def dovecot_program() -> str:
 
 
 @pytest.fixture(scope="session")
+def nginx_program() -> str:
+    """Path of nginx."""
+    return _installed("nginx", "/usr/sbin/nginx", package="nginx-light")
+
+
+@pytest.fixture(scope="session")
 def dovecot() -> Iterator[Dovecot]:
     """An own Dovecot, which knows every login."""
     binary = _installed("dovecot", "/usr/sbin/dovecot", package="dovecot-imapd")

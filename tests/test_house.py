@@ -55,6 +55,7 @@ FENCES = {
         "shared/postwire/events.py",
         "shared/postwire/jobs.py",
         "services/sync-worker/postwire_worker/runtime.py",
+        "services/gateway/postwire_gateway/positions.py",
         "services/gateway/postwire_gateway/relay.py",
         "services/api/postwire_api/queue.py",
     ),
@@ -71,8 +72,8 @@ NO_TWIN = {
     "runtime.py",
 }
 
-#: Tests that belong to no one module, but to all that a sync is made of.
-NO_MODULE = {"test_random_client.py", "test_extensions.py"}
+#: Tests that belong to no one module, but to all that a sync or the gateway is made of.
+NO_MODULE = {"test_random_client.py", "test_extensions.py", "test_nginx.py"}
 
 
 def modules() -> Iterator[tuple[Path, Path]]:

@@ -7,20 +7,24 @@ The push is a hint: PostgreSQL stays the truth, and a lost event is healed by th
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 import redis
 import structlog
 
 from postwire.errors import BadEvent
-from postwire.metrics import EVENTS_DROPPED, EVENTS_PUBLISHED
+from postwire.metrics import EVENTS_DROPPED, EVENTS_PUBLISHED, POSITIONS_FAILED
 from postwire.model import Account, Stored
 
 #: The predecessor's channel; its consumers listen here too.
 CHANNEL = "email:sync"
 #: Bytes of the largest event that is read; ours have a few hundred.
 MAX_EVENT_BYTES = 16 * 1024
+#: Sorted set of the newest position told of each account, for whoever joins its room.
+POSITIONS = "postwire:positions"
+#: Revisions that one epoch has room for in a score.
+_REVISIONS = 2**40
 
 Type = Literal["sync", "push", "flags", "expunged", "reset", "progress", "state", "failed"]
 
@@ -28,6 +32,13 @@ Type = Literal["sync", "push", "flags", "expunged", "reset", "progress", "state"
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 log = structlog.get_logger()
+
+
+class Position(NamedTuple):
+    """How far an account is; a later one compares as greater."""
+
+    epoch: int
+    revision: int
 
 
 class Event(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
@@ -159,19 +170,39 @@ def user_room(user_id: str) -> str:
     return f"user:{user_id}"
 
 
-class Publisher(Protocol):
-    """Whatever can publish; a `redis.Redis` does."""
-
-    def publish(self, channel: str, message: bytes) -> object:
-        """Send `message` to everyone who listens on `channel`."""
+def score(epoch: int, revision: int) -> int:
+    """A position as one number; a later one is higher. Redis keeps it exactly (below 2^53)."""
+    return epoch * _REVISIONS + revision
 
 
-def publish(client: Publisher, event: Event) -> None:
-    """Tell everyone; call it after the commit only."""
+def position(score: float) -> Position:
+    """The position that `score` was made of."""
+    return Position(*divmod(int(score), _REVISIONS))
+
+
+def publish(client: redis.Redis, event: Event) -> None:
+    """Tell everyone, and keep the account's position; call it after the commit only."""
+    # The position first: who joins after the event was relayed must not be given an older one.
+    pipeline = client.pipeline(transaction=False)
+    pipeline.zadd(POSITIONS, {event.account_id: score(event.epoch, event.revision)}, gt=True)
+    pipeline.publish(CHANNEL, encode(event))
     try:
-        client.publish(CHANNEL, encode(event))
+        kept, told = pipeline.execute(raise_on_error=False)
     except redis.RedisError as error:
+        kept = told = error
+    if isinstance(kept, Exception):
+        POSITIONS_FAILED.labels(reason="kept").inc()
+    if isinstance(told, Exception):
         EVENTS_DROPPED.labels(reason="redis").inc()
-        log.warning("event not told", account=event.account_id, error=type(error).__name__)
+        log.warning("event not told", account=event.account_id, error=type(told).__name__)
     else:
         EVENTS_PUBLISHED.labels(type=event.type).inc()
+
+
+def forget(client: redis.Redis, account_id: str) -> None:
+    """Take out the position of an account that was removed; call it after the commit only."""
+    try:
+        client.zrem(POSITIONS, account_id)
+    except redis.RedisError as error:
+        POSITIONS_FAILED.labels(reason="forgotten").inc()
+        log.warning("position not forgotten", account=account_id, error=type(error).__name__)

@@ -89,6 +89,9 @@ QUEUE_OLDEST = Gauge(
 )
 EVENTS_PUBLISHED = Counter("postwire_events_published", "Events told on Redis.", ["type"])
 EVENTS_DROPPED = Counter("postwire_events_dropped", "Events that were lost or refused.", ["reason"])
+POSITIONS_FAILED = Counter(
+    "postwire_positions_failed", "Positions that were not kept, read or forgotten.", ["reason"]
+)
 EVENTS_RELAYED = Counter("postwire_events_relayed", "Events sent to rooms.", ["event"])
 SOCKETS_CONNECTED = Gauge("postwire_sockets_connected", "Authenticated sockets.")
 SOCKETS_REFUSED = Counter(

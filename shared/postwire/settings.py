@@ -144,6 +144,8 @@ class GatewaySettings(_WithRedis):
     realtime_secret: Secret
     #: Origins other than the gateway's own that may connect, comma separated.
     cors_origins: CommaList = Field(default_factory=list)
+    #: Connections one user has at most to one gateway; a browser has one for each tab.
+    user_connections: Annotated[int, Field(ge=1)] = 50
 
 
 ALL: tuple[type[_Settings], ...] = (

@@ -24,6 +24,7 @@ from postwire.store.pool import Pool, transaction
 from postwire_api import accounts as routes
 from postwire_api.app import create_app
 from support import rows
+from support.processes import eventually
 
 Client = TestClient[Litestar]
 
@@ -194,10 +195,15 @@ def test_hosts_are_names_and_addresses(
         assert [one.host for one in accounts.list_of_user(connection, "ann")] == hosts
 
 
-def test_a_removed_account_is_gone_with_all_that_was_kept(ann: Client, store: Pool) -> None:
-    # Given an account with a message
+def test_a_removed_account_is_gone_with_all_that_was_kept(
+    ann: Client, store: Pool, redis_url: str
+) -> None:
+    # Given an account with a message, whose position was told
     account = rows.active(store)
     rows.store_batch(store, rows.batch(rows.mailbox(store, account), rows.incoming(1)))
+    with redis.Redis.from_url(redis_url) as client:
+        events.publish(client, events.of_state(account))
+        assert client.zcard(events.POSITIONS) == 1
     # When it is removed
     answer = ann.delete(f"/api/accounts/{account.id}")
     # Then nothing of it is left
@@ -205,6 +211,8 @@ def test_a_removed_account_is_gone_with_all_that_was_kept(ann: Client, store: Po
     assert answer.content == b""
     assert ann.get("/api/messages/1").status_code == 404
     assert ann.delete(f"/api/accounts/{account.id}").status_code == 404
+    with redis.Redis.from_url(redis_url) as client:
+        assert eventually(lambda: client.zcard(events.POSITIONS) == 0)
 
 
 def test_pause_resume_and_a_new_password_change_the_state_and_tell_it(

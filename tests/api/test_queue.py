@@ -96,6 +96,10 @@ def test_an_event_that_cannot_be_told_fails_nobody(redis_url: str) -> None:
     queue.publish(EVENT)
     # Then it is dropped and counted
     assert total("postwire_events_dropped_total", reason="backlog") == before + 1
+    # When an account is removed, that it was not forgotten is counted
+    unforgotten = total("postwire_positions_failed_total", reason="forgotten")
+    queue.forget(AccountId("a"))
+    assert total("postwire_positions_failed_total", reason="forgotten") == unforgotten + 1
     queue.close()
 
 

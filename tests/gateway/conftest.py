@@ -24,9 +24,12 @@ from support.gateway import (
     MakeEvent,
     Metric,
     Raw,
+    Running,
     Sign,
+    Spawn,
     Start,
     Tell,
+    gateway_process,
     until,
 )
 
@@ -135,6 +138,17 @@ async def browse() -> AsyncIterator[Browse]:
     yield connect
     for browser in browsers:
         await browser.shutdown()
+
+
+@pytest.fixture
+async def spawn() -> AsyncIterator[Spawn]:
+    """Start a gateway in a process of its own."""
+    async with AsyncExitStack() as stack:
+
+        async def one(redis_url: str) -> Running:
+            return await stack.enter_async_context(gateway_process(redis_url))
+
+        yield one
 
 
 @pytest.fixture

@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+import redis
 from socketio.exceptions import ConnectionError as Refused
 
+from postwire import events
 from postwire_gateway.main import Gateway
-from support.gateway import Browse, MakeEvent, Metric, Raw, Sign, Tell, until
+from support.gateway import Browse, MakeEvent, Metric, Raw, Sign, Start, Tell, until
 
 BOTH = pytest.mark.parametrize("transport", ["websocket", "polling"])
 
@@ -61,9 +64,11 @@ async def test_a_browser_joins_and_leaves_the_rooms_of_its_token(
 
     both = {"userId": "u1", "accountId": "a2"}
     joined = await browser.call("join", both)
+    again = await browser.call("join", {"userId": "u1"})
     left = await browser.call("leave", both)
 
-    assert joined == {"ok": True, "joined": ["user:u1", "account:a2"]}
+    assert joined == {"ok": True, "joined": ["user:u1", "account:a2"], "position": None}
+    assert again == {"ok": True, "joined": ["user:u1"]}
     assert left == {"ok": True, "left": ["user:u1", "account:a2"]}
 
 
@@ -190,3 +195,125 @@ async def test_a_browser_that_left_does_not_expire(
     await asyncio.sleep(1.2)
 
     assert metric("postwire_sockets_cut_total", reason="expired") == before
+
+
+async def test_who_joins_is_told_how_far_the_account_is(
+    running: Gateway, browse: Browse, token: Sign, redis_url: str, event: MakeEvent
+) -> None:
+    browser = await browse(running.port, token())
+    with redis.Redis.from_url(redis_url) as client:
+        for revision in (8, 12, 9):
+            events.publish(client, event(epoch=3, revision=revision))
+
+        first = await browser.call("join", {"accountId": "a1", "userId": "u1"})
+        other = await browser.call("join", {"accountId": "a2"})
+        client.flushall()
+        wiped = await browser.call("join", {"accountId": "a1"})
+
+    assert first["position"] == {"epoch": 3, "revision": 12}
+    assert other["position"] is None
+    assert wiped == {"ok": True, "joined": ["account:a1"], "position": None}
+
+
+@BOTH
+async def test_a_new_token_takes_the_old_ones_place_on_the_open_connection(
+    running: Gateway,
+    browse: Browse,
+    token: Sign,
+    tell: Tell,
+    event: MakeEvent,
+    metric: Metric,
+    transport: str,
+) -> None:
+    # Given a browser in two rooms whose token is accepted for two more seconds
+    old = token(accounts=("a1", "a2"), seconds=-28)
+    browser = await browse(running.port, old, transport=transport, accountId="a1", userId="u1")
+    assert (await browser.call("join", {"accountId": "a2"}))["ok"]
+    before = metric("postwire_sockets_cut_total", reason="expired")
+
+    # When it sends a new one, with another account in place of one of the two
+    answer = await browser.call("token", {"token": token(accounts=("a1", "a3"))})
+
+    # Then it is told until when that one lasts
+    assert list(answer) == ["ok", "expiresAt"]
+    left = datetime.fromisoformat(answer["expiresAt"]) - datetime.now(UTC)
+    assert 880 < left.total_seconds() <= 900
+    # And it may join what the new one opens only, and has left what it does not open
+    assert (await browser.call("join", {"accountId": "a3"}))["ok"]
+    assert not (await browser.call("join", {"accountId": "a2"}))["ok"]
+    await tell(event(account_id="a2", count=0))
+    await tell(event(account_id="a1", count=1))
+    assert {(await browser.next())[0] for _ in range(2)} == {"email:synced", "email:new"}
+    # And the old one's end passes unnoticed
+    assert await browser.hears_nothing(2.5)
+    assert browser.connected
+    assert metric("postwire_sockets_cut_total", reason="expired") == before
+
+
+async def test_a_connection_ends_with_the_token_it_has_now(
+    running: Gateway, browse: Browse, token: Sign
+) -> None:
+    browser = await browse(running.port, token())
+
+    assert (await browser.call("token", {"token": token(seconds=-28)}))["ok"]
+
+    assert (await browser.next())[0] == "token:expired"
+    await asyncio.wait_for(browser.gone.wait(), 5)
+
+
+@pytest.mark.parametrize(
+    ("flaws", "reason", "words"),
+    [
+        ({"user": "u2"}, "user", "another user"),
+        ({"seconds": -60}, "token", "expired"),
+        ({"secret": "another secret of more than 32 bytes"}, "token", "Signature"),
+        ({"audience": "postwire"}, "token", "Audience"),
+        (None, "no_token", "realtime-token"),
+    ],
+)
+async def test_a_new_token_that_is_refused_changes_nothing(
+    running: Gateway,
+    browse: Browse,
+    token: Sign,
+    tell: Tell,
+    event: MakeEvent,
+    metric: Metric,
+    flaws: dict[str, Any] | None,
+    reason: str,
+    words: str,
+) -> None:
+    browser = await browse(running.port, token(), accountId="a1")
+    before = metric("postwire_sockets_refused_total", reason=reason)
+    payload = None if flaws is None else {"token": token(**{"accounts": ("a9",), **flaws})}
+
+    answer = await browser.call("token", payload)
+
+    assert answer == {"ok": False, "error": answer["error"]}
+    assert words in answer["error"]
+    assert metric("postwire_sockets_refused_total", reason=reason) == before + 1
+    await tell(event(count=0))
+    assert (await browser.next())[0] == "email:synced"
+    assert (await browser.call("join", {"accountId": "a2"}))["ok"]
+    assert not (await browser.call("join", {"accountId": "a9"}))["ok"]
+
+
+@BOTH
+async def test_a_user_has_so_many_connections_and_no_more(
+    start: Start, browse: Browse, token: Sign, metric: Metric, transport: str
+) -> None:
+    # Given a user with as many connections as one may have
+    gateway = await start(user_connections=2)
+    first, _ = [await browse(gateway.port, token(), transport=transport) for _ in range(2)]
+    before = metric("postwire_sockets_refused_total", reason="connections")
+
+    # When one more is opened, it is refused in words; another user's is not
+    with pytest.raises(Refused, match="Too many connections of this user"):
+        await browse(gateway.port, token(), transport=transport)
+    await browse(gateway.port, token("u2"), transport=transport)
+    assert metric("postwire_sockets_refused_total", reason="connections") == before + 1
+
+    # When one of them is closed, there is room again
+    connected = metric("postwire_sockets_connected")
+    await first.disconnect()
+    await until(lambda: metric("postwire_sockets_connected") == connected - 1)
+    assert (await browse(gateway.port, token(), transport=transport)).connected

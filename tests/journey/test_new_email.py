@@ -112,8 +112,9 @@ def test_the_ordinary_client_from_npm_hears_of_new_mail(
         [node(), "-e", _CLIENT, asked], cwd=WEB, stdout=subprocess.PIPE, text=True
     ) as client:
         assert client.stdout is not None
-        joined = json.loads(client.stdout.readline())
-        assert joined["answer"] == {"ok": True, "joined": [f"account:{account_id}"]}
+        answer = json.loads(client.stdout.readline())["answer"]
+        assert (answer["ok"], answer["joined"]) == (True, [f"account:{account_id}"])
+        assert answer["position"].keys() == {"epoch", "revision"}
 
         # When a message is delivered
         user.append(letter())

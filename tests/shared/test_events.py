@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 import pytest
@@ -14,6 +15,7 @@ from prometheus_client import REGISTRY
 from postwire import events
 from postwire.errors import BadEvent
 from postwire.model import Account, AccountId, Stored
+from support.relay import relay
 
 EVENT = events.Event(
     account_id="a1",
@@ -155,3 +157,77 @@ def test_an_event_that_cannot_be_told_is_counted_and_fails_nobody() -> None:
     events.publish(nowhere, EVENT)
 
     assert _counted("postwire_events_dropped_total", reason="redis") == before + 1
+    assert _counted("postwire_positions_failed_total", reason="kept") > 0
+
+
+def _kept(client: redis.Redis) -> events.Position | None:
+    score = client.zscore(events.POSITIONS, EVENT.account_id)
+    return None if score is None else events.position(score)
+
+
+def test_the_position_kept_is_the_newest_whatever_the_order_of_the_events(redis_url: str) -> None:
+    with redis.Redis.from_url(redis_url) as client:
+        assert _kept(client) is None
+        # When events are told late, from an older history, and twice
+        kept = []
+        for epoch, revision in [(1, 9), (1, 7), (1, 9), (2, 1), (1, 2**40 - 1), (2, 3)]:
+            event = msgspec.structs.replace(EVENT, epoch=epoch, revision=revision)
+            events.publish(client, event)
+            kept.append(_kept(client))
+        # Then the position only ever rises
+        assert kept == [(1, 9), (1, 9), (1, 9), (2, 1), (2, 1), (2, 3)]
+        # And nothing is left of an account that was removed
+        events.forget(client, EVENT.account_id)
+        assert client.exists(events.POSITIONS) == 0
+
+
+def test_an_event_and_its_position_take_one_round_trip(redis_url: str) -> None:
+    port = urlsplit(redis_url).port
+    assert port
+    with (
+        relay(port) as between,
+        redis.Redis.from_url(redis_url.replace(str(port), str(between.port))) as client,
+    ):
+        client.ping()
+        answers: list[bytes] = []
+        between.alters = lambda data: (answers.append(data) or data, False)
+
+        events.publish(client, EVENT)
+
+        assert answers == [b":1\r\n:0\r\n"]
+
+
+@given(
+    st.tuples(st.integers(0, 2**13 - 1), st.integers(0, 2**40 - 1)),
+    st.tuples(st.integers(0, 2**13 - 1), st.integers(0, 2**40 - 1)),
+)
+def test_scores_are_exact_and_in_the_order_of_positions(
+    one: tuple[int, int], other: tuple[int, int]
+) -> None:
+    assert events.position(float(events.score(*one))) == one
+    assert (events.score(*one) < events.score(*other)) == (one < other)
+
+
+def test_an_event_is_told_though_redis_has_no_room_for_its_position(redis_url: str) -> None:
+    # Given a Redis that takes no more keys
+    before = _counted("postwire_positions_failed_total", reason="kept")
+    with redis.Redis.from_url(redis_url) as client, client.pubsub() as listener:
+        listener.subscribe(events.CHANNEL)
+        assert listener.get_message(timeout=5)
+        client.config_set("maxmemory", 1)
+        try:
+            # When an event is told
+            events.publish(client, EVENT)
+        finally:
+            client.config_set("maxmemory", 0)
+        # Then it arrives, and the position is counted as lost
+        assert listener.get_message(timeout=5)
+    assert _counted("postwire_positions_failed_total", reason="kept") == before + 1
+
+
+def test_an_account_that_cannot_be_forgotten_is_counted_and_fails_nobody() -> None:
+    before = _counted("postwire_positions_failed_total", reason="forgotten")
+
+    events.forget(redis.Redis(host="127.0.0.1", port=1, retry=None), "a1")
+
+    assert _counted("postwire_positions_failed_total", reason="forgotten") == before + 1

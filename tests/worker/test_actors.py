@@ -143,9 +143,18 @@ def test_what_is_told_is_committed_already(
     seen: list[tuple[int, int]] = []
 
     class Reader:
+        def pipeline(self, **_: object) -> Reader:
+            return self
+
+        def zadd(self, *_: object, **__: object) -> None:
+            pass
+
         def publish(self, _channel: str, message: bytes) -> None:
             revision = json.loads(message)["revision"]
             seen.append((revision, add_account.get(account).revision))
+
+        def execute(self, **_: object) -> list[int]:
+            return [0, 0]
 
     # When the account is synced
     run(replace(runtime, redis=Reader()), ask(runtime, account))  # type: ignore[arg-type]

@@ -59,6 +59,7 @@ async def add_account(
     account = await _settled(store, account)
     if account.state in ("auth_failed", "unreachable"):
         await sync_to_thread(_remove, store, user, account.id)
+        queue.forget(account.id)
         raise _refusal(account)
     return await sync_to_thread(_shown, store, account)
 
@@ -158,9 +159,11 @@ def read_account(user: User, store: Store, account_id: FromPath[str]) -> Account
     responses=problems.documented(_404=_NONE),
     sync_to_thread=True,
 )
-def remove_account(user: User, store: Store, account_id: FromPath[str]) -> None:
+def remove_account(user: User, store: Store, queue: Queue, account_id: FromPath[str]) -> None:
     """Remove the account with everything kept of it; the mail server keeps what it has."""
-    _remove(store, user, ids.account_id(account_id))
+    id_ = ids.account_id(account_id)
+    _remove(store, user, id_)
+    queue.forget(id_)
 
 
 @post(

@@ -17,7 +17,7 @@ import redis
 from postwire import events, jobs
 from postwire.errors import QueueUnavailable
 from postwire.events import Event
-from postwire.metrics import EVENTS_DROPPED, JOBS_UNTOLD
+from postwire.metrics import EVENTS_DROPPED, JOBS_UNTOLD, POSITIONS_FAILED
 from postwire.model import AccountId
 from postwire.store.jobs import Asked
 
@@ -61,6 +61,11 @@ class Queue:
         future = self._submit(events.publish, self._redis, event)
         future.add_done_callback(_count_dropped)
 
+    def forget(self, account_id: AccountId) -> None:
+        """Take out what Redis keeps of an account, some time soon; never fails the caller."""
+        future = self._submit(events.forget, self._redis, account_id)
+        future.add_done_callback(_count_unforgotten)
+
     def check(self) -> str | None:
         """What is wrong with Redis in words, or None."""
         try:
@@ -92,3 +97,8 @@ def _count_untold(future: Future[None], jobs_in_it: int) -> None:
 def _count_dropped(future: Future[None]) -> None:
     if future.cancelled() or future.exception():
         EVENTS_DROPPED.labels(reason="backlog").inc()
+
+
+def _count_unforgotten(future: Future[None]) -> None:
+    if future.cancelled() or future.exception():
+        POSITIONS_FAILED.labels(reason="forgotten").inc()

@@ -19,6 +19,7 @@ from postwire.settings import GatewaySettings, load
 from postwire_gateway import sweep
 from postwire_gateway.handlers import Handlers
 from postwire_gateway.heart import Heart
+from postwire_gateway.positions import Positions
 from postwire_gateway.relay import Relay
 from postwire_gateway.server import Server, make_server
 from postwire_gateway.spread import spread
@@ -61,8 +62,11 @@ class Gateway:
 async def gateway(settings: GatewaySettings) -> AsyncIterator[Gateway]:
     """Listen and relay; at the end send every browser away."""
     server = make_server(settings.cors_origins)
-    server.register_namespace(Handlers(settings.realtime_secret.get_secret_value()))
-    relay, heart = Relay(settings.redis_url.get_secret_value(), server), Heart()
+    redis_url = settings.redis_url.get_secret_value()
+    positions = Positions(redis_url)
+    secret = settings.realtime_secret.get_secret_value()
+    server.register_namespace(Handlers(secret, positions, settings.user_connections))
+    relay, heart = Relay(redis_url, server), Heart()
     running = (relay.run(), heart.run(), sweep.cut_slow(server), sweep.cut_strangers(server))
     runner, port = await _listen(server, settings.gateway_host, settings.gateway_port)
     tasks = tuple(asyncio.create_task(each) for each in running)
@@ -73,6 +77,7 @@ async def gateway(settings: GatewaySettings) -> AsyncIterator[Gateway]:
         await _drain(server)
         await _cancel(tasks)
         await runner.cleanup()
+        await positions.close()
 
 
 async def _run(settings: GatewaySettings) -> None:

@@ -10,8 +10,11 @@ import engineio
 import msgspec
 import socketio
 import structlog
+from engineio.packet import Packet
 
 from postwire.metrics import SOCKETS_CUT
+from postwire_gateway.bucket import Bucket
+from postwire_gateway.outbox import Outbox
 from postwire_gateway.rooms import Rooms
 from postwire_gateway.websocket import PlainWebSocket
 
@@ -21,8 +24,18 @@ MAX_INBOUND = 16 * 1024
 _RESERVED = {"connect", "disconnect"}
 #: Packet types that promise attachments; python-socketio collects as many as a client promises.
 _BINARY = {"5", "6"}
+#: Where a connection's bucket lies in its environ, which goes when the connection does.
+_BUCKET = "postwire.bucket"
 
 log = structlog.get_logger()
+
+
+class _Engine(engineio.AsyncServer):  # type: ignore[misc]  # engineio ships no types
+    """An Engine.IO server whose queues know how much they hold."""
+
+    def create_queue(self, *_: object, **__: object) -> Outbox:
+        """The queue of one socket."""
+        return Outbox()
 
 
 class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio ships no types
@@ -37,9 +50,25 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio shi
         await connection.close(wait=False)
         connection.queue.put_nowait(None)  # ends the writer, which closes the WebSocket
 
+    async def hand_over(self, eio_sid: str, packet: Packet, frame: bytes) -> None:
+        """Send a browser a packet, which `frame` holds; cut it off if too much waits for it."""
+        connection = self.eio.sockets.get(eio_sid)
+        if connection is None or connection.closing or connection.queue.write(frame):
+            return
+        if connection.queue.is_full:
+            await self.cut(eio_sid, "slow")
+        else:
+            await connection.send(packet)
+
+    def _engineio_server_class(self) -> type[engineio.AsyncServer]:
+        return _Engine
+
     async def _handle_eio_message(self, eio_sid: str, data: str | bytes) -> None:
         if eio_sid not in self.environ:
             return  # it has been cut, but goes on sending
+        if not self.environ[eio_sid].setdefault(_BUCKET, Bucket()).take():
+            await self.cut(eio_sid, "flood")
+            return
         try:
             if not isinstance(data, str) or data[:1] in _BINARY:
                 raise TypeError("nothing here is binary")  # noqa: TRY301 - one way out

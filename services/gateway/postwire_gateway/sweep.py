@@ -1,7 +1,8 @@
 """Cut off whoever costs memory and gives nothing: who does not read, and who never says who it is.
 
-engineio queues packets for each socket without a bound, and lets a connection live for ever that
-answers pings and never authenticates.
+Who is sent an event while too much waits for it is cut at once (`server.py`); here it is who asked
+for so many answers. engineio lets a connection live for ever that answers pings and never
+authenticates.
 """
 
 from __future__ import annotations
@@ -10,9 +11,6 @@ import asyncio
 
 from postwire_gateway.server import Server
 
-#: Packets that may wait for one socket; a browser that reads has a few. At 300 bytes an event this
-#: holds 0.3 MB, and between two looks comes what one second brings.
-MAX_QUEUED = 1000
 #: Seconds between two looks at the queues.
 LOOK_EVERY = 1.0
 #: Seconds a connection has to authenticate, at least; at most twice as long.
@@ -40,7 +38,7 @@ async def cut_strangers(server: Server) -> None:
 
 def _slow(server: Server) -> list[str]:
     sockets = server.eio.sockets.items()
-    return [eio_sid for eio_sid, socket in sockets if socket.queue.qsize() > MAX_QUEUED]
+    return [eio_sid for eio_sid, socket in sockets if socket.queue.is_full]
 
 
 def _strangers(server: Server) -> set[str]:
