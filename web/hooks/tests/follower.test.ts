@@ -293,6 +293,54 @@ describe("nothing is missed", () => {
   });
 });
 
+async function reconnect(): Promise<void> {
+  gateway.road.cut();
+  await vi.waitFor(() => expect(link.isConnected).toBe(false));
+  await isLive();
+}
+
+describe("the position in the answer to join", () => {
+  test("is where to begin: the API is not asked", async () => {
+    await gateway.publish(api.event());
+    await link.open();
+    await isLive();
+    follower.follow([api.first.id]);
+    await vi.waitFor(() => expect(shown.resets).toBe(1));
+    await isLive();
+    expect(api.asked).toEqual(["token"]);
+  });
+
+  test("that is ours says that nothing was missed: the API is not asked", async () => {
+    await live();
+    await arrive();
+    await shows();
+    await isLive();
+    api.asked.length = 0;
+    await reconnect();
+    expect(api.asked).toEqual(["token"]);
+  });
+
+  test("that is further brings what was missed", async () => {
+    await live();
+    gateway.road.open = false;
+    gateway.road.cut();
+    await arrive(2);
+    api.asked.length = 0;
+    gateway.road.open = true;
+    await shows();
+    await isLive();
+    expect(api.count("accounts")).toBe(0);
+  });
+
+  test("that is unknown leaves it to the API", async () => {
+    await live();
+    await gateway.wipeRedis();
+    api.first.deliver(2);
+    await reconnect();
+    expect(shown.messages).toEqual(allOf(api));
+  });
+});
+
 test("an account that was removed is not waited for", async () => {
   given(2);
   await live();

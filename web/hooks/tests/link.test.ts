@@ -178,16 +178,29 @@ describe("the end of its token", () => {
     expect(seen).toEqual(new Set(["catching-up", "live"]));
   });
 
-  test("is not waited for: it is renewed before, by the lifetime that it has", async () => {
+  test("is not waited for: a new one takes its place on the same connection", async () => {
+    void join();
     api.lifetime = 2;
     await link.open();
     await isLive();
-    let ended = false;
-    link.on("token:expired", () => (ended = true));
     api.lifetime = 60;
-    await vi.waitFor(() => expect(api.count("token")).toBeGreaterThan(1), { timeout: 3000 });
+    const seen = new Set<string>();
+    link.observe(() => seen.add(link.status));
+    await vi.waitFor(() => expect(api.count("token")).toBe(2), { timeout: 5000 });
+    expect(await hears("account")).toBe(true);
+    expect([...seen]).toEqual([]);
+  });
+
+  test("that the API gives no other one for is not waited for in silence", async () => {
+    api.lifetime = 3 - LEEWAY_S;
+    await link.open();
     await isLive();
-    expect(ended).toBe(false);
+    api.before = async () => {
+      throw new Error("The server cannot be reached.");
+    };
+    await vi.waitFor(() => expect(link.status).toBe("stale"), { timeout: 8000 });
+    api.before = async () => undefined;
+    await isLive();
   });
 });
 
