@@ -12,7 +12,7 @@ import type { RealtimeToken, SyncEvent } from "../src/model";
 const ROOT = join(import.meta.dirname, "../../..");
 const PYTHON = `${ROOT}/.venv/bin/python`;
 const SECRET = "a realtime secret of more than 32 bytes";
-const START_MS = 20_000;
+const START_MS = 60_000;
 /** The gateway takes a token this long after its end, as clocks may differ. */
 export const LEEWAY_S = 30;
 

@@ -21,7 +21,7 @@ afterEach(async () => {
   await gateway.close();
 });
 
-const isLive = () => vi.waitFor(() => expect(link.status).toBe("live"), { timeout: 12_000 });
+const isLive = () => vi.waitFor(() => expect(link.status).toBe("live"), { timeout: 20_000 });
 
 async function reconnect(): Promise<void> {
   gateway.cut();
@@ -65,7 +65,7 @@ test("a gateway that does not answer is connected to anew", async () => {
   gateway.position = null;
   void link.join({ accountId: api.first.id });
   await link.open();
-  await vi.waitFor(() => expect(gateway.connections).toBe(2), { timeout: 12_000 });
+  await vi.waitFor(() => expect(gateway.connections).toBe(2), { timeout: 20_000 });
   gateway.position = {};
   await isLive();
 });
