@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NoReturn
 from urllib.parse import urlsplit
 
 import psycopg
@@ -17,6 +18,7 @@ import pytest
 import redis
 from psycopg import sql
 
+from chaos.servers import find_faketime
 from postwire_demo.servers import postgres, valkey
 from support.dovecot import Dovecot
 from support.dovecot import dovecot as run_dovecot
@@ -91,6 +93,12 @@ def nginx_program() -> str:
 
 
 @pytest.fixture(scope="session")
+def faketime() -> Path:
+    """The library that gives a process a clock of its own."""
+    return find_faketime() or _missing("libfaketime", package="libfaketime")
+
+
+@pytest.fixture(scope="session")
 def dovecot() -> Iterator[Dovecot]:
     """An own Dovecot, which knows every login."""
     binary = _installed("dovecot", "/usr/sbin/dovecot", package="dovecot-imapd")
@@ -148,7 +156,11 @@ def _installed(*names: str, package: str) -> str:
     for name in names:
         if found := shutil.which(name):
             return found
-    missing = f"{names[0]} is not installed; install the package {package}"
+    return _missing(names[0], package)
+
+
+def _missing(what: str, package: str) -> NoReturn:
+    missing = f"{what} is not installed; install the package {package}"
     if os.environ.get("CI"):
         pytest.fail(missing)
     pytest.skip(missing)

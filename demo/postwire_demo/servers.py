@@ -13,7 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -46,10 +46,18 @@ _STOP_SECONDS = 1.5
 
 
 @contextmanager
-def postgres(data: Path, log: Path, password: str, *, durable: bool = True) -> Iterator[str]:
+def postgres(
+    data: Path,
+    log: Path,
+    password: str,
+    *,
+    durable: bool = True,
+    env: Mapping[str, str] | None = None,
+) -> Iterator[str]:
     """Run PostgreSQL on the folder `data`, made when missing; yields the URL of a database.
 
     The URL's role is a superuser. `durable=False` is for tests: faster, unsafe in a power cut.
+    `env` takes the place of our own environment.
 
     Raises:
         DemoError: it does not start.
@@ -61,7 +69,7 @@ def postgres(data: Path, log: Path, password: str, *, durable: bool = True) -> I
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     command = [*as_owner_of(data), _postgres_binary("postgres"), "-D", str(data), *options]
     # SIGINT is PostgreSQL's fast stop: sessions are cut, data is flushed.
-    process = spawn(command, log, at_our_death=signal.SIGINT)
+    process = spawn(command, log, env=env, at_our_death=signal.SIGINT)
     try:
         wait_until(lambda: _is_ready(data, process.pid), process, "PostgreSQL", log)
         yield f"postgresql://{_USER}:{password}@{HOST}:{port}/postgres"

@@ -55,10 +55,16 @@ HTTP_SECONDS = Histogram(
     ["method", "route", "status"],
     buckets=_HTTP,
 )
+DNS_LOOKUPS = Counter(
+    "postwire_dns_lookups", "Questions to DNS about where an address logs in.", ["outcome"]
+)
 JOBS_UNTOLD = Counter(
     "postwire_jobs_untold", "Jobs that Redis did not take when they were asked for; swept later."
 )
 JOBS_SWEPT = Counter("postwire_jobs_swept", "Stranded jobs that were queued again.")
+CLOCK_SET_BACK = Counter(
+    "postwire_clock_set_back", "Times that PostgreSQL's clock was found set back."
+)
 IMAP_CONNECTIONS = Gauge(
     "postwire_imap_connections", "Open IMAP connections of this process.", ["purpose"]
 )

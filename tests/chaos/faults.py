@@ -1,7 +1,6 @@
 """What the storm does to the system: each fault is a generator that hits, waits and makes good.
 
-It yields the seconds until it is to be resumed; closed early, it makes good all the same. The clock
-is not set: that would be the whole machine's.
+It yields the seconds until it is to be resumed; closed early, it makes good all the same.
 """
 
 from __future__ import annotations
@@ -166,6 +165,15 @@ def _postgres_read_only(world: World, draw: random.Random) -> Fault:
         _configure(world, "ALTER SYSTEM RESET default_transaction_read_only")
 
 
+def _clock_jumps(world: World, draw: random.Random) -> Fault:
+    """PostgreSQL's clock is wrong by up to two hours, and then right again."""
+    world.clock.set(draw.choice([-1, 1]) * draw.uniform(60, 7200))
+    try:
+        yield draw.uniform(5, 12)
+    finally:
+        world.clock.set(0)
+
+
 def _configure(world: World, statement: LiteralString) -> None:
     with psycopg.connect(world.postgres.direct, autocommit=True, connect_timeout=5) as connection:
         connection.execute(statement)
@@ -263,6 +271,7 @@ KINDS = (
     Kind("postgres connections cut", "postgres", _postgres_cut),
     Kind("postgres out of connections", "postgres", _postgres_full),
     Kind("postgres read-only", "postgres", _postgres_read_only),
+    Kind("postgres clock jumps", "postgres", _clock_jumps),
     Kind("redis restarted", "redis", _redis_restarted),
     Kind("redis frozen", "redis", _frozen(lambda world: world.redis.relay, 12)),
     Kind("redis flushed", "redis", _redis_flushed),

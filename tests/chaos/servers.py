@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from postwire_demo.errors import DemoError
@@ -52,6 +54,43 @@ class Server:
     def stop(self) -> None:
         """Stop it as its operators would."""
         self._running.close()
+
+
+class Clock:
+    """A clock of its own for a server; it shows the machine's time until it is set."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / "clock"
+        self.set(0)
+        # The server reads it as another user.
+        self._file.chmod(0o644)
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The environment of whoever is to go by it.
+
+        Raises:
+            DemoError: libfaketime is not installed.
+        """
+        library = find_faketime()
+        if library is None:
+            raise DemoError("libfaketime is missing; as root: apt-get install libfaketime")
+        return os.environ | {
+            "LD_PRELOAD": str(library),
+            "FAKETIME_TIMESTAMP_FILE": str(self._file),
+            "FAKETIME_CACHE_DURATION": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            "FAKETIME_DISABLE_SHM": "1",
+        }
+
+    def set(self, seconds: float) -> None:
+        """Let it show so many seconds more than the machine's."""
+        self._file.write_text(f"{seconds:+.0f}\n")
+
+
+def find_faketime() -> Path | None:
+    """Where the library of libfaketime is, if it is installed."""
+    return next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
 
 
 @contextmanager

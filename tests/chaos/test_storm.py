@@ -31,9 +31,10 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.timeout(420)
-def test_nothing_is_lost_in_a_short_storm(dovecot: Dovecot, tmp_path: Path) -> None:
+def test_nothing_is_lost_in_a_short_storm(dovecot: Dovecot, faketime: Path, tmp_path: Path) -> None:
     # Given a seed that always brings the same faults, for half a minute
     assert dovecot
+    assert faketime
     with start(tmp_path, "--seed", "4", "--minutes", "0.4", "--accounts", "4") as storm:
         # When they are over
         told, _ = storm.communicate(timeout=400)
@@ -45,9 +46,12 @@ def test_nothing_is_lost_in_a_short_storm(dovecot: Dovecot, tmp_path: Path) -> N
 
 
 @pytest.mark.timeout(180)
-def test_a_storm_that_is_interrupted_leaves_no_process(dovecot: Dovecot, tmp_path: Path) -> None:
+def test_a_storm_that_is_interrupted_leaves_no_process(
+    dovecot: Dovecot, faketime: Path, tmp_path: Path
+) -> None:
     # Given a storm that has begun
     assert dovecot
+    assert faketime
     storm = start(tmp_path, "--seed", "4", "--accounts", "2", "--viewers", "1")
     assert storm.stdout
     while "killed" not in (line := storm.stdout.readline()) and "stopped" not in line:
@@ -66,9 +70,12 @@ def test_a_storm_that_is_interrupted_leaves_no_process(dovecot: Dovecot, tmp_pat
 
 
 @pytest.fixture(scope="module")
-def world(dovecot: Dovecot, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def world(
+    dovecot: Dovecot, faketime: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[World]:
     """All of it, with one account, one viewer and no storm."""
     assert dovecot
+    assert faketime
     size = Size(accounts=1, viewers=1, rate=1)
     with make_world(size, "4", tmp_path_factory.mktemp("logs")) as world:
         deadline = time.monotonic() + 30

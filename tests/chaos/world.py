@@ -15,7 +15,7 @@ from pathlib import Path
 
 from chaos.ledger import Ledger
 from chaos.load import Load, Watched, log_in
-from chaos.servers import Server, behind_relay
+from chaos.servers import Clock, Server, behind_relay
 from chaos.viewers import Crowd, Viewer
 from postwire_demo import services
 from postwire_demo.servers import postgres, valkey
@@ -47,6 +47,8 @@ class World:
 
     system: System
     postgres: Server
+    #: PostgreSQL's.
+    clock: Clock
     redis: Server
     imap: Relay
     accounts: list[Watched]
@@ -100,7 +102,8 @@ def make_world(size: Size, seed: str, logs: Path) -> Iterator[World]:
         folder.chmod(0o755)
         mail = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="postwire-dovecot-")))
         stack.callback(_keep_logs, (folder, mail), logs)
-        database, redis = _servers(stack, folder)
+        clock = Clock(folder)
+        database, redis = _servers(stack, folder, clock)
         services.migrate({"database_url": database.direct}, folder / "migrate.log")
         server = stack.enter_context(dovecot(shutil.which("dovecot") or "/usr/sbin/dovecot", mail))
         imap = stack.enter_context(relay(server.port))
@@ -117,7 +120,7 @@ def make_world(size: Size, seed: str, logs: Path) -> Iterator[World]:
             accounts.append(Watched(id_, owner, user, log_in(stack, user)))
         ledger, crowd = _crowd(size, system, accounts)
         load = Load(accounts, ledger, seed, size.rate)
-        world = World(system, database, redis, imap, accounts, ledger, load, crowd, folder)
+        world = World(system, database, clock, redis, imap, accounts, ledger, load, crowd, folder)
         crowd.start()
         stack.callback(crowd.stop)
         _wait_until_seen(crowd)
@@ -125,11 +128,11 @@ def make_world(size: Size, seed: str, logs: Path) -> Iterator[World]:
         yield world
 
 
-def _servers(stack: ExitStack, folder: Path) -> tuple[Server, Server]:
-    password = secrets.token_hex(8)
+def _servers(stack: ExitStack, folder: Path, clock: Clock) -> tuple[Server, Server]:
+    password, log = secrets.token_hex(8), folder / "postgres.log"
     return (
         stack.enter_context(
-            behind_relay(lambda: postgres(folder / "pg", folder / "postgres.log", password))
+            behind_relay(lambda: postgres(folder / "pg", log, password, env=clock.env))
         ),
         stack.enter_context(
             behind_relay(lambda: valkey(folder / "valkey", folder / "valkey.log", password))

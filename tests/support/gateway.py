@@ -121,7 +121,7 @@ async def gateway_process(redis_url: str) -> AsyncIterator[Running]:
     )
     assert process.stdout is not None
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while (line := json.loads(await process.stdout.readline()))["event"] != "listening":
                 pass
         yield Running(process, line["port"], f"http://127.0.0.1:{line['ops_port']}")

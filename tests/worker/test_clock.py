@@ -280,3 +280,19 @@ def test_how_much_waits_is_measured_and_how_long(runtime: Runtime, account: Acco
     assert 55 < oldest < 120
     assert metric("queue_depth", queue="sync.manual", state="waiting") == 0
     assert metric("queue_oldest_job_seconds", queue="sync.manual") == 0
+
+
+def test_a_clock_that_was_set_back_keeps_no_job_waiting(runtime: Runtime, account: Account) -> None:
+    # Given a job that is due in an hour, by a clock that then was set back by an hour
+    clock.ask_for(runtime, account.id, account.user_id, "auto")
+    with transaction(runtime.pool) as connection:
+        connection.execute("UPDATE job SET run_at = now() + interval '1 hour'")
+        connection.execute("UPDATE wall_clock SET seen = now() + interval '1 hour'")
+    before = metric("clock_set_back_total") or 0
+    # When the watcher looks at it, twice
+    clock.mind_the_clock(runtime)
+    clock.mind_the_clock(runtime)
+    # Then that was seen once, and the job is due
+    assert metric("clock_set_back_total") == before + 1
+    with transaction(runtime.pool) as connection:
+        assert jobs.count_due(connection, QUEUE) == 1

@@ -1,5 +1,13 @@
 import { changesPath, type ChangesPage, type Position, type RealtimeToken } from "postwire-react";
-import type { Account, Job, Message, MessagePage, NewAccount, SearchPage } from "./model";
+import type {
+  Account,
+  Job,
+  Message,
+  MessagePage,
+  NewAccount,
+  SearchPage,
+  Suggestion,
+} from "./model";
 
 const TIMEOUT_MS = 15_000;
 /** Adding an account waits for a foreign IMAP server's greeting and login. */
@@ -13,11 +21,14 @@ export class ApiError extends Error {
   /** The HTTP status; 0 where no answer came. */
   readonly status: number;
   readonly title: string;
+  /** For programs, such as `/problems/login-failed`; empty where the API names none. */
+  readonly type: string;
 
-  constructor(status: number, title: string, detail?: string) {
+  constructor(status: number, title: string, detail?: string, type = "") {
     super(detail || title);
     this.status = status;
     this.title = title;
+    this.type = type;
   }
 }
 
@@ -75,8 +86,18 @@ export function createApi({ token, onUnauthorized, origin = "" }: ApiOptions) {
         body: account,
         timeoutMs: LOGIN_TIMEOUT_MS,
       }),
+    /** Where an address logs in, as far as that can be found out; the best first. */
+    discover: async (address: string, signal?: AbortSignal) => {
+      const path = `/api/accounts/discover?${new URLSearchParams({ address }).toString()}`;
+      return (await call<{ suggestions: Suggestion[] }>(path, { signal })).suggestions;
+    },
+    account: (id: string) => call<Account>(accountPath(id)),
+    pauseAccount: (id: string) => call<Account>(`${accountPath(id)}/pause`, { method: "POST" }),
+    resumeAccount: (id: string) => call<Account>(`${accountPath(id)}/resume`, { method: "POST" }),
+    removeAccount: (id: string) =>
+      receive(accountPath(id), { method: "DELETE" }, async () => undefined),
     changePassword: (id: string, password: string) =>
-      call<Account>(`/api/accounts/${encodeURIComponent(id)}/credential`, {
+      call<Account>(`${accountPath(id)}/credential`, {
         method: "PUT",
         body: { password },
         timeoutMs: LOGIN_TIMEOUT_MS,
@@ -98,6 +119,10 @@ export function createApi({ token, onUnauthorized, origin = "" }: ApiOptions) {
       call<ChangesPage>(changesPath(accountId, since)),
     realtimeToken: () => call<RealtimeToken>("/api/realtime-token", { method: "POST" }),
   };
+}
+
+function accountPath(id: string): string {
+  return `/api/accounts/${encodeURIComponent(id)}`;
 }
 
 async function send<T>(
@@ -152,7 +177,7 @@ async function json<T>(response: Response): Promise<T> {
 export function problemOf({ status, text }: { status: number; text: string }): ApiError {
   const fields = fieldsOf(text);
   const title = textOf(fields["title"]) ?? `The server answered ${status}`;
-  return new ApiError(status, title, textOf(fields["detail"]));
+  return new ApiError(status, title, textOf(fields["detail"]), textOf(fields["type"]));
 }
 
 function fieldsOf(text: string): Record<string, unknown> {

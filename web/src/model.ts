@@ -14,6 +14,9 @@ export interface Account {
   port: number;
   security: Security;
   username: string;
+  auth: "password" | "oauth";
+  /** Of OAuth; null where there is a password. */
+  provider: string | null;
   /** How far back mail is kept in days; null means all of it. */
   windowDays: number | null;
   state: AccountState;
@@ -21,6 +24,10 @@ export interface Account {
   stateSince: string;
   /** Seconds between automatic syncs; null where none is scheduled. */
   syncEvery: number | null;
+  /** When it is next looked at by itself; null where that is not going to happen. */
+  nextSyncAt: string | null;
+  /** No login is tried before: the mail server wants to be left alone. */
+  busyUntil: string | null;
   lastSyncedAt: string | null;
   /** When all that is stored was last compared with the mail server. */
   auditedAt: string | null;
@@ -37,6 +44,21 @@ export interface NewAccount {
   port: number;
   security: Security;
   username?: string;
+}
+
+/** Where an address may be able to log in; nothing of it was tried. */
+export interface Suggestion {
+  host: string;
+  port: number;
+  security: Security;
+  username: string;
+  source: "provider" | "mx" | "srv" | "guess";
+  provider: string | null;
+  /** The OAuth provider that could be used for it. */
+  oauth: string | null;
+  /** What to know before the first login, in words, and where that is explained. */
+  note: string | null;
+  help: string | null;
 }
 
 export interface Attachment {
@@ -102,4 +124,6 @@ export interface Job {
   state: "waiting" | "active" | "delayed" | "completed" | "failed";
   found: number;
   error: string | null;
+  /** Its place in the queue, from 1; null where it does not wait. */
+  position: number | null;
 }

@@ -1,27 +1,6 @@
-/** What the page says about accounts, people and sizes. */
+/** What the page says about people, messages and sizes. */
 
-import type { Account, AccountState, MessageSummary, Person } from "./model";
-import { ago } from "./time";
-
-const STATES: Record<AccountState, string> = {
-  connecting: "Connecting…",
-  active: "Up to date",
-  paused: "Paused",
-  auth_failed: "Sign-in failed",
-  unreachable: "Server unreachable",
-};
-
-/** An account's state in words, with the reason or the last sync where there is one. */
-export function stateWords(account: Account, now: number): string {
-  const state = STATES[account.state] ?? account.state;
-  if (account.stateReason) return `${state}: ${account.stateReason}`;
-  if (account.state !== "active") return state;
-  return account.lastSyncedAt ? `Synced ${ago(account.lastSyncedAt, now)}` : "Waiting for mail";
-}
-
-export function isTroubled(account: Account): boolean {
-  return account.state === "auth_failed" || account.state === "unreachable";
-}
+import type { MessageSummary, Person } from "./model";
 
 export function nameOf(person: Person | undefined): string {
   return person?.name.trim() || person?.address || "";

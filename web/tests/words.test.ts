@@ -1,20 +1,6 @@
 import { expect, test } from "vitest";
-import type { Account } from "../src/model";
-import { arrivalWords, correspondent, sizeWords, stateWords } from "../src/words";
+import { arrivalWords, correspondent, sizeWords } from "../src/words";
 import { message } from "./given";
-
-const account = (more: Partial<Account>) =>
-  ({ state: "active", stateReason: null, ...more }) as Account;
-
-test("a state comes with its reason", () => {
-  const refused = account({ state: "auth_failed", stateReason: "The password was refused." });
-  expect(stateWords(refused, 0)).toBe("Sign-in failed: The password was refused.");
-});
-
-test("an account in order says when it was synced", () => {
-  const synced = account({ lastSyncedAt: new Date(0).toISOString() });
-  expect(stateWords(synced, 10_000)).toBe("Synced just now");
-});
 
 test("one new message is told with its sender, several with their number", () => {
   expect(arrivalWords(1, "Ines")).toBe("1 new email from Ines");

@@ -29,7 +29,7 @@ _WORKER_TIMEOUT = 50
 #: Milliseconds that running jobs have to come to their end.
 _SHUTDOWN = 4_000
 #: Seconds between two signs of life, of this process and for what it holds.
-_HEARTBEAT = 5.0
+_HEARTBEAT = 2.5
 
 
 def main() -> int:

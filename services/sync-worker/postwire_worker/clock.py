@@ -22,12 +22,13 @@ from postwire.jobs import (
 from postwire.metrics import (
     ATTACHMENT_FETCHES,
     ATTACHMENTS_SWEPT,
+    CLOCK_SET_BACK,
     JOBS_SWEPT,
     QUEUE_DEPTH,
     QUEUE_OLDEST,
 )
 from postwire.model import AccountId, JobId, Reason
-from postwire.store import accounts, connections, contents, jobs
+from postwire.store import accounts, connections, contents, jobs, wall_clock
 from postwire.store.jobs import Stranded
 from postwire.store.pool import transaction
 from postwire_worker.runtime import Runtime
@@ -42,6 +43,8 @@ log = structlog.get_logger()
 
 def ask_due(runtime: Runtime) -> None:
     """Ask for a sync of each account whose time has come."""
+    # First, so that no account is put off by a clock that nobody has looked at.
+    mind_the_clock(runtime)
     for _ in range(_ROUNDS):
         if _ask_some_due(runtime) < _LIMIT:
             break
@@ -139,6 +142,17 @@ def sweep_attachments(runtime: Runtime) -> None:
             enqueue_fetch(runtime.broker, account_id)
     except QueueUnavailable as error:
         log.warning("attachments left to the next sweep", error=str(error))
+
+
+def mind_the_clock(runtime: Runtime) -> None:
+    """Where the database's clock was set back, let nothing wait until it shows that time again."""
+    with transaction(runtime.pool) as connection:
+        back = wall_clock.note(connection)
+        if back:
+            wall_clock.bring_nearer(connection, back)
+    if back:
+        CLOCK_SET_BACK.inc()
+        log.warning("the database's clock was set back", seconds=round(back))
 
 
 def forget_connections(runtime: Runtime) -> None:

@@ -15,7 +15,7 @@ from postwire.store import leases, processes
 from postwire.store.pool import Pool, transaction
 
 #: Seconds after which a round gives the next sign of life.
-BEAT = 3.5
+BEAT = 2.0
 #: Seconds after which a watcher no longer believes that it counts as alive: less than it takes
 #: others to take over what it holds.
 DOUBT = processes.LEASE - 2.0

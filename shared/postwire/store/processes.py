@@ -14,7 +14,7 @@ from psycopg.rows import TupleRow
 Kind = Literal["watcher", "sync-worker", "leaving"]
 
 #: Seconds from a process's last sign of life until it counts as dead.
-LEASE = 10
+LEASE = 7
 #: Seconds for which the row of a dead process is kept.
 _KEPT = 60
 

@@ -82,6 +82,8 @@ export interface SyncEvent extends Position {
   stateReason?: string | null;
   done?: number;
   total?: number;
+  /** Seconds that what is left will take; absent: unknown. */
+  left?: number;
   error?: string;
 }
 

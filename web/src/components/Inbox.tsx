@@ -1,17 +1,17 @@
 import { useEmailUpdates } from "postwire-react";
-import { useEffect, useState } from "react";
+import { useState } from "react";
 import type { Api } from "../api";
 import { useAccounts } from "../hooks/useAccounts";
 import { useArrivals } from "../hooks/useArrivals";
 import { useMessages } from "../hooks/useMessages";
+import { useNotifications } from "../hooks/useNotifications";
 import { useRoute } from "../hooks/useRoute";
 import { useSyncActivity } from "../hooks/useSyncActivity";
-import type { Account } from "../model";
+import { useTabCount } from "../hooks/useTabCount";
 import { AddAccountDialog } from "./AddAccountDialog";
 import { Header } from "./Header";
 import { MessageList } from "./MessageList";
 import { MessageView } from "./MessageView";
-import { PasswordDialog } from "./PasswordDialog";
 import { SearchField } from "./SearchField";
 import { SearchResults } from "./SearchResults";
 import { Sidebar } from "./Sidebar";
@@ -22,14 +22,14 @@ export function Inbox({ api }: { api: Api }) {
   const [{ accountId, messageId }, go] = useRoute();
   const [looked, setLooked] = useState("");
   const [adding, setAdding] = useState(false);
-  const [renewing, setRenewing] = useState<Account | null>(null);
   const [accountsShown, setAccountsShown] = useState(false);
   const { accounts, error, refresh } = useAccounts(api);
   const messages = useMessages(api, accounts, accountId);
   const { activities, syncNow } = useSyncActivity(api, refresh);
   const { newEmailCount, resetCount, status } = useEmailUpdates();
   const arrivals = useArrivals(api);
-  useTitleCount(newEmailCount);
+  useTabCount(newEmailCount);
+  useNotifications(api, (message) => go({ accountId: null, messageId: message?.id ?? null }));
 
   const chosen = accounts?.find((account) => account.id === accountId);
   const choose = (id: string | null) => {
@@ -40,10 +40,6 @@ export function Inbox({ api }: { api: Api }) {
   const added = (id: string) => {
     setAdding(false);
     choose(id);
-    refetch();
-  };
-  const renewed = () => {
-    setRenewing(null);
     refetch();
   };
 
@@ -59,6 +55,7 @@ export function Inbox({ api }: { api: Api }) {
         <SearchField onSearch={setLooked} />
       </Header>
       <Sidebar
+        api={api}
         accounts={accounts}
         error={error}
         chosenId={accountId}
@@ -67,8 +64,7 @@ export function Inbox({ api }: { api: Api }) {
         onChoose={choose}
         onSync={(id) => void syncNow(id)}
         onAdd={() => setAdding(true)}
-        onPassword={setRenewing}
-        onRetry={refetch}
+        onChanged={refetch}
       />
       <main className="panes">
         {looked ? (
@@ -93,22 +89,7 @@ export function Inbox({ api }: { api: Api }) {
         <MessageView api={api} id={messageId} onClose={() => go({ accountId, messageId: null })} />
       </main>
       {adding && <AddAccountDialog api={api} onAdded={added} onClose={() => setAdding(false)} />}
-      {renewing && (
-        <PasswordDialog
-          api={api}
-          account={renewing}
-          onChanged={renewed}
-          onClose={() => setRenewing(null)}
-        />
-      )}
       <Toast toast={arrivals.toast} onDismiss={arrivals.dismiss} />
     </div>
   );
-}
-
-function useTitleCount(count: number): void {
-  useEffect(() => {
-    document.title = count > 0 ? `(${count}) Postwire` : "Postwire";
-    return () => void (document.title = "Postwire");
-  }, [count]);
 }

@@ -3,6 +3,7 @@ import type { useMessages } from "../hooks/useMessages";
 import { useNow } from "../hooks/useNow";
 import type { Account } from "../model";
 import { MessageRow } from "./MessageRow";
+import "./MessageList.css";
 
 type Feed = ReturnType<typeof useMessages>;
 

@@ -2,6 +2,7 @@ import { memo } from "react";
 import type { MessageSummary, Piece } from "../model";
 import { fullTime, shortTime } from "../time";
 import { correspondent, subjectOf } from "../words";
+import "./MessageRow.css";
 
 interface Props {
   message: MessageSummary;

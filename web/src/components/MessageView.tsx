@@ -6,6 +6,7 @@ import { fullTime } from "../time";
 import { subjectOf } from "../words";
 import { Attachments } from "./Attachments";
 import { MessageBody } from "./MessageBody";
+import "./MessageView.css";
 
 interface Props {
   api: Api;

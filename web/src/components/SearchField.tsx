@@ -1,4 +1,5 @@
 import { useEffect, useRef, useState, type FormEvent } from "react";
+import "./SearchField.css";
 
 /** The field to search in: `/` goes to it, Enter searches, Escape and the button clear it. */
 export function SearchField({ onSearch }: { onSearch: (looked: string) => void }) {
