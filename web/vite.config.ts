@@ -14,6 +14,6 @@ export default defineConfig({
   test: {
     environment: "happy-dom",
     include: ["{tests,hooks/tests}/**/*.test.{ts,tsx}"],
-    testTimeout: 15_000,
+    testTimeout: 40_000,
   },
 });

@@ -239,8 +239,8 @@ def test_pages_on_two_gateways_hear_the_same(world: World, tmp_path: Path) -> No
 
 
 def test_the_end_of_a_token_in_the_middle_of_a_session_costs_nothing(world: World) -> None:
-    # Given a page whose first token the gateway takes for three more seconds
-    hand_out(world, lasts=3 - tokens.LEEWAY, made=-tokens.REALTIME_LIFETIME.total_seconds())
+    # Given a page whose first token the gateway takes for ten more seconds
+    hand_out(world, lasts=10 - tokens.LEEWAY, made=-tokens.REALTIME_LIFETIME.total_seconds())
     page = world.open()
     # When the token ends and mail comes
     until(lambda: 'sockets_cut_total{reason="expired"} 1.0' in world.system.metrics("gateway"))

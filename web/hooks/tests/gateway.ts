@@ -12,7 +12,7 @@ import type { RealtimeToken, SyncEvent } from "../src/model";
 const ROOT = join(import.meta.dirname, "../../..");
 const PYTHON = `${ROOT}/.venv/bin/python`;
 const SECRET = "a realtime secret of more than 32 bytes";
-const START_MS = 20_000;
+const START_MS = 60_000;
 /** The gateway takes a token this long after its end, as clocks may differ. */
 export const LEEWAY_S = 30;
 
@@ -22,6 +22,8 @@ export interface Gateway {
   road: Road;
   /** Publishes as a worker does, after its commit. */
   publish: (event: SyncEvent) => Promise<void>;
+  /** Takes away what Redis knows of positions. */
+  wipeRedis: () => Promise<void>;
   /** Lets the gateway lose Redis for a moment; it tells everyone to look again. */
   loseRedis: () => Promise<void>;
   kill: () => Promise<void>;
@@ -55,7 +57,12 @@ export async function startGateway(): Promise<Gateway> {
   return {
     url,
     road,
-    publish: async (event) => void (await redis(redisUrl, "PUBLISH", "email:sync", json(event))),
+    publish: async (event) => {
+      const score = String(event.epoch * 2 ** 40 + event.revision);
+      await redis(redisUrl, "ZADD", "postwire:positions", "GT", score, event.accountId);
+      await redis(redisUrl, "PUBLISH", "email:sync", json(event));
+    },
+    wipeRedis: async () => void (await redis(redisUrl, "FLUSHALL")),
     loseRedis: async () => void (await redis(redisUrl, "CLIENT", "KILL", "TYPE", "pubsub")),
     kill,
     start,

@@ -14,7 +14,7 @@ let api: Api;
 
 beforeAll(async () => {
   gateway = await startGateway();
-}, 30_000);
+}, 90_000);
 
 afterAll(() => gateway.close());
 
@@ -32,7 +32,7 @@ function wrapper({ children }: { children: ReactNode }) {
   );
 }
 
-const soon = { timeout: 8000 };
+const soon = { timeout: 20_000 };
 
 async function emailUpdates(accountId: string | null) {
   const { result } = renderHook(() => useEmailUpdates(accountId), { wrapper });
