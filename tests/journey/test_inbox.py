@@ -503,7 +503,7 @@ def test_nothing_stands_in_the_way_of_anybody(
     # When every state of it is looked at
     look("list")
     found.filter(has_text="Budget").click()
-    expect(page.get_by_text("Gladly.")).to_be_visible()
+    expect(page.get_by_test_id("letter").get_by_text("Gladly.")).to_be_visible()
     look("conversation")
     close()
     found.filter(has_text="Newsletter").click()
