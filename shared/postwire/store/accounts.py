@@ -141,11 +141,17 @@ def set_state(
            SET state = %(state)s, state_reason = %(reason)s,
                state_since = CASE state WHEN %(state)s THEN state_since ELSE now() END,
                revision = revision + 1
-         WHERE id = %(id)s AND state <> 'paused' AND credential = %(credential)s
+         WHERE id = %(id)s AND state <> 'paused'
+           AND credential_revision = %(credential)s
            AND (state, coalesce(state_reason, '')) <> (%(state)s, coalesce(%(reason)s, ''))
         RETURNING *
         """,
-        {"id": account.id, "credential": account.credential, "state": state, "reason": reason},
+        {
+            "id": account.id,
+            "credential": account.credential_revision,
+            "state": state,
+            "reason": reason,
+        },
     ).fetchone()
 
 
@@ -208,6 +214,8 @@ def resume(
             UPDATE account
                SET state = 'connecting', state_reason = NULL, state_since = now(), failures = 0,
                    credential = coalesce(%(credential)s, credential), revision = revision + 1,
+                   credential_revision =
+                       credential_revision + (%(credential)s::bytea IS NOT NULL)::integer,
                    oauth_provider = CASE WHEN %(credential)s::bytea IS NULL THEN oauth_provider
                                          ELSE %(provider)s END
              WHERE id = %(id)s AND user_id = %(user_id)s
