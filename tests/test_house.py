@@ -44,7 +44,7 @@ FENCES = {
     "litestar": ("services/api/",),
     "nh3": ("services/api/postwire_api/html.py",),
     "jwt": ("shared/postwire/tokens.py",),
-    "cryptography": ("shared/postwire/credentials.py",),
+    "cryptography": ("shared/postwire/credentials.py", "shared/postwire/legacy.py"),
     "dramatiq": (
         "shared/postwire/jobs.py",
         "services/sync-worker/postwire_worker/__main__.py",

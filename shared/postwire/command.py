@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 from postwire import keys, log
 from postwire.credentials import Keyring, Kind
-from postwire.errors import SettingsError, StoreUnavailable
+from postwire.errors import Conflict, NotFound, SettingsError, StoreUnavailable
+from postwire.importing import COLUMNS, Line, Reader, read_database, read_file, take_over
 from postwire.keys import KINDS, Rotation
 from postwire.settings import KeysSettings, load
 from postwire.store import migrate
@@ -22,12 +25,15 @@ Looks after the database of a Postwire installation.
   postwire migrate           bring the schema up to date
   postwire keys status       what is sealed with which key
   postwire keys rotate       seal everything with the key that seals now, while all runs on
+  postwire import-legacy     take over the predecessor's accounts, from a file or its database
 
 Settings are read from POSTWIRE_* as by every process: POSTWIRE_DATABASE_URL, and
 POSTWIRE_CREDENTIAL_KEYS or POSTWIRE_CREDENTIAL_KEYS_DIR. See docs/keys.md.
 Exit code: 0 done, 1 something is left to do, 2 settings or arguments will not do.
 """
 
+#: The variable with the secret of the predecessor's passwords.
+_SECRET = "LEGACY_SECRET"  # noqa: S105 - its name
 #: Seconds between two words on how far it is.
 _EVERY = 1.0
 
@@ -40,8 +46,8 @@ def main() -> int:
     except SettingsError as error:
         _say(f"postwire: {error}")
         return 2
-    except StoreUnavailable as error:
-        _say(f"postwire: {error} What was done stays done; run it again.")
+    except (StoreUnavailable, NotFound, Conflict) as error:
+        _say(f"postwire: {error} What was committed stays; run it again.")
         return 1
     except KeyboardInterrupt:
         _say("postwire: stopped. What was done stays done; run it again.")
@@ -65,7 +71,37 @@ def _parser() -> ArgumentParser:
     one.set_defaults(run=_with_keys(_status))
     one = of_keys.add_parser("rotate", help="seal everything with the key that seals now")
     one.set_defaults(run=_with_keys(_rotate))
+    _add_import(commands.add_parser("import-legacy", help="take over the predecessor's accounts"))
     return parser
+
+
+def _add_import(parser: ArgumentParser) -> None:
+    columns = ", ".join(f"{name}={column}" for name, column in COLUMNS.items())
+    parser.description = (
+        "Takes over the predecessor's accounts: all of them or, where anything is wrong, none. "
+        "Accounts that are known already are skipped. The secret that the passwords were encrypted "
+        f"with is read from the variable {_SECRET}, or a file; the database's password may "
+        "come from PGPASSWORD or ~/.pgpass."
+    )
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument(
+        "file", nargs="?", type=Path, metavar="FILE", help="CSV with a header, or JSON lines"
+    )
+    where.add_argument("--database", metavar="URL", help="the predecessor's own PostgreSQL")
+    parser.add_argument("--table", default="email_accounts", help="there (%(default)s)")
+    parser.add_argument(
+        "--column",
+        action="append",
+        default=[],
+        metavar="FIELD=NAME",
+        help=f"where a field is; may be repeated. Else: {columns}",
+    )
+    parser.add_argument("--user", metavar="ID", help="who owns accounts that name no user")
+    parser.add_argument("--secret-file", type=Path, metavar="FILE", help="the secret, in one line")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="store nothing, only say what would be"
+    )
+    parser.set_defaults(run=_import)
 
 
 def _with_keys(work: Callable[[Pool, Keyring], int]) -> Callable[[Namespace], int]:
@@ -123,6 +159,53 @@ def _progress() -> Callable[[Rotation], None]:
             _say(f"{rotation.done} accounts done, {len(rotation.unreadable)} cannot be opened")
 
     return tell
+
+
+def _import(arguments: Namespace) -> int:
+    reader = Reader(_columns(arguments.column), _secret(arguments.secret_file), arguments.user)
+    if arguments.database:
+        rows = read_database(arguments.database, arguments.table, reader.columns)
+    else:
+        rows = read_file(arguments.file)
+
+    def work(pool: Pool, keyring: Keyring) -> int:
+        return _report(take_over(pool, keyring, reader, rows, dry_run=arguments.dry_run))
+
+    try:
+        return _with_keys(work)(arguments)
+    except OSError as error:
+        raise SettingsError(f"{arguments.file}: cannot be read: {error.strerror}") from None
+
+
+def _columns(given: list[str]) -> dict[str, str]:
+    columns = dict(COLUMNS)
+    for one in given:
+        name, equals, column = one.partition("=")
+        if name not in columns or not (equals and column):
+            raise SettingsError(f"--column: write FIELD=NAME; fields are {', '.join(columns)}")
+        columns[name] = column
+    return columns
+
+
+def _secret(file: Path | None) -> str:
+    try:
+        secret = file.read_text().removesuffix("\n") if file else os.environ.get(_SECRET, "")
+    except (OSError, UnicodeDecodeError):
+        raise SettingsError(f"--secret-file: {file} cannot be read as text") from None
+    if not secret:
+        raise SettingsError(f"set {_SECRET} to the predecessor's secret, or give --secret-file")
+    return secret
+
+
+def _report(lines: list[Line]) -> int:
+    for line in lines:
+        mark = "WRONG " if line.wrong else ""
+        sys.stdout.write(f"line {line.number}: {line.address or '-'}: {mark}{line.what}\n")
+    counted = Counter("wrong" if line.wrong else line.what for line in lines)
+    _say(", ".join(f"{number} {what}" for what, number in counted.items()) or "there is no account")
+    if counted["wrong"]:
+        _say("nothing was changed")
+    return 1 if counted["wrong"] or not lines else 0
 
 
 def _say(words: str) -> None:

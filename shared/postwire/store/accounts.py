@@ -66,6 +66,15 @@ def list_of_user(connection: Connection[TupleRow], user_id: str) -> list[Account
     ).fetchall()
 
 
+def is_known(connection: Connection[TupleRow], user_id: str, address: str) -> bool:
+    """Whether the user has an account with that address."""
+    found = connection.execute(
+        "SELECT 1 FROM account WHERE user_id = %s AND lower(address) = lower(%s)",
+        [user_id, address],
+    )
+    return found.fetchone() is not None
+
+
 def get_of_user(connection: Connection[TupleRow], user_id: str, account_id: AccountId) -> Account:
     """One account, reached through its owner.
 
