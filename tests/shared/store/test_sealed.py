@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
 from postwire.model import Account
 from postwire.store import accounts, oauth_tokens, sealed
 from postwire.store.pool import Pool, transaction
@@ -13,6 +17,11 @@ def given(store: Pool, credential: bytes, address: str = "ann@example.com") -> A
     account = rows.active(store, address=address)
     with transaction(store) as connection:
         return accounts.resume(connection, account.user_id, account.id, credential, "corp")
+
+
+def claim(store: Pool, account: Account) -> oauth_tokens.Tokens | None:
+    with transaction(store) as connection:
+        return oauth_tokens.claim(connection, account, "me")
 
 
 def got(store: Pool, account: Account, refresh: bytes | None, access: bytes) -> None:
@@ -73,6 +82,35 @@ def test_what_a_former_credential_has_got_goes(store: Pool) -> None:
         sealed.replace(connection, account.id, old, Secrets(b"k2\0now", "corp"))
         # Then nothing is left of them
         assert sealed.count(connection) == {(b"k2\0", "refresh token"): 1}
+
+
+def test_one_who_begins_to_ask_while_it_is_sealed_again_loses_no_token(store: Pool) -> None:
+    # Given an account with a refresh token that is good once, which is being sealed again
+    account = given(store, b"k1\0entered")
+    got(store, account, b"k1\0latest", b"k1\0access")
+    with ThreadPoolExecutor(1) as threads:
+        with transaction(store) as connection:
+            old = sealed.lock(connection, account.id)
+            assert old is not None
+            new = Secrets(b"k2\0entered", "corp", b"k2\0latest", b"k2\0access")
+            assert sealed.replace(connection, account.id, old, new)
+            # When somebody who has read it before begins to ask
+            claiming = threads.submit(claim, store, account)
+            with pytest.raises(TimeoutError):
+                claiming.result(0.5)
+        # Then he waits, and is given the latest one
+        tokens = claiming.result(10)
+    assert tokens == oauth_tokens.Tokens(b"k2\0latest", b"k2\0access", fresh=True)
+    # And what he brings is kept
+    with transaction(store) as connection:
+        assert oauth_tokens.keep(
+            connection,
+            account,
+            b"k2\0latest",
+            access_token=b"k1\0next",
+            refresh_token=b"k1\0next",
+            fresh_for=60,
+        )
 
 
 def test_one_who_asks_is_waited_for(store: Pool) -> None:
