@@ -10,6 +10,8 @@ import re
 
 #: RFC 1123 §2.1, with the underscore that container networks like to use.
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
+#: RFC 1035 §2.3.4, as text without the last dot.
+MAX_NAME = 253
 #: Rough on purpose: only the mail server knows which addresses it has.
 _ADDRESS = re.compile(r"[^@\s\x00-\x1f\x7f]{1,64}@[^@\s\x00-\x1f\x7f]{1,255}")
 #: What a line of IMAP cannot hold (RFC 3501 §9, TEXT-CHAR).
@@ -24,7 +26,7 @@ def check_address(address: str) -> None:
 
 def check_host(host: str) -> None:
     """A host name or an IP address."""
-    if not _is_host(host):
+    if not (_is_ip(host) or is_host(host)):
         raise ValueError("host: write a host name like imap.example.com, or an IP address")
 
 
@@ -34,9 +36,15 @@ def check_line(name: str, text: str) -> None:
         raise ValueError(f"{name}: it may not hold line breaks or NUL")
 
 
-def _is_host(host: str) -> bool:
+def is_host(name: str) -> bool:
+    """Whether this could be the name of a host."""
+    labels = name.removesuffix(".").split(".")
+    return len(name) <= MAX_NAME and all(_LABEL.fullmatch(label) for label in labels)
+
+
+def _is_ip(text: str) -> bool:
     try:
-        ipaddress.ip_address(host)
+        ipaddress.ip_address(text)
     except ValueError:
-        return all(_LABEL.fullmatch(label) for label in host.removesuffix(".").split("."))
+        return False
     return True

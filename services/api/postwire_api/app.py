@@ -21,6 +21,7 @@ from postwire_api import (
     auth,
     changes,
     conversations,
+    discover,
     docs,
     headers,
     jobs,
@@ -34,6 +35,7 @@ from postwire_api import (
     set_aside,
     sync,
 )
+from postwire_api.names import Names
 from postwire_api.pulse import Pulse
 from postwire_api.queue import Queue
 from postwire_api.traffic import Traffic
@@ -52,11 +54,13 @@ def create_app(settings: ApiSettings) -> Litestar:
     """
     keyring = settings.keyring()
     providers = make_providers(settings.oauth_providers.get_secret_value())
+    names = Names(settings.dns_servers)
     return Litestar(
         route_handlers=[_api(settings), *_page(settings)],
         dependencies={
             "keyring": Provide(lambda: keyring, sync_to_thread=False),
             "providers": Provide(lambda: providers, sync_to_thread=False),
+            "names": Provide(lambda: names, sync_to_thread=False),
             "store": _from_state("store"),
             "queue": _from_state("queue"),
         },
@@ -85,6 +89,7 @@ def _api(settings: ApiSettings) -> Router:
             sync.remove_schedule,
             accounts.add_account,
             accounts.list_accounts,
+            discover.discover_account,
             accounts.read_account,
             accounts.remove_account,
             accounts.pause_account,

@@ -125,6 +125,35 @@ def _check_login(password: str | None, oauth: Grant | None) -> None:
     login.check_line("password", password or "")
 
 
+Source = Literal["provider", "mx", "srv", "guess"]
+
+
+class Suggestion(_Out, kw_only=True):
+    """Where an address may be able to log in; nothing of it was tried."""
+
+    host: str
+    port: int
+    security: Security
+    username: str
+    #: Who says so: what is known of a `provider`, its mail servers in the domain's `mx`, the
+    #: domain's `srv` records (RFC 6186), or nobody: a `guess` at a name that exists.
+    source: Source
+    #: Its name, where it is a known one.
+    provider: str | None
+    #: The OAuth provider that this installation could use for it.
+    oauth: str | None
+    #: What to know before the first login, in words.
+    note: str | None
+    #: The page that explains it.
+    help: str | None
+
+
+class Suggestions(_Out, kw_only=True):
+    """The best one first; none where nothing was found."""
+
+    suggestions: list[Suggestion]
+
+
 class SyncRequest(_In, kw_only=True):
     """Which account to sync; without one, all of the caller's."""
 
@@ -155,6 +184,10 @@ class Account(_Out, kw_only=True):
     state_reason: str | None
     state_since: datetime
     sync_every: int | None
+    #: When the account is next looked at by itself; null where that is not going to happen.
+    next_sync_at: datetime | None
+    #: No login is tried before: the mail server wants to be left alone.
+    busy_until: datetime | None
     last_synced_at: datetime | None
     audited_at: datetime | None
     epoch: int
@@ -180,6 +213,8 @@ class Account(_Out, kw_only=True):
             state_reason=account.state_reason,
             state_since=account.state_since,
             sync_every=account.sync_every,
+            next_sync_at=account.next_sync_at if _is_scheduled(account) else None,
+            busy_until=account.busy_until if account.busy_seconds else None,
             last_synced_at=account.last_synced_at,
             audited_at=account.audited_at,
             epoch=account.epoch,
@@ -187,6 +222,10 @@ class Account(_Out, kw_only=True):
             unread=unread,
             created_at=account.created_at,
         )
+
+
+def _is_scheduled(account: model.Account) -> bool:
+    return account.sync_every is not None and account.state in ("active", "unreachable")
 
 
 class Accounts(_Out, kw_only=True):
@@ -466,6 +505,10 @@ class Conversation(_Out, kw_only=True):
     account_id: str
     subject: Annotated[str, Meta(description="Of its first message.")]
     participants: Annotated[list[Address], Meta(description="The first 20 who appeared in it.")]
+    senders: Annotated[
+        list[Address],
+        Meta(description="Those of them who came in by writing, and who wrote last."),
+    ]
     snippet: str
     last_message_at: datetime
     messages: int
@@ -481,6 +524,7 @@ class Conversation(_Out, kw_only=True):
             account_id=conversation.account_id,
             subject=conversation.subject,
             participants=people(conversation.participants),
+            senders=people(conversation.senders),
             snippet=conversation.snippet,
             last_message_at=conversation.last_message_at,
             messages=conversation.messages,
