@@ -45,7 +45,7 @@ FENCES = {
     "dns": ("services/api/postwire_api/names.py",),
     "nh3": ("services/api/postwire_api/html.py",),
     "jwt": ("shared/postwire/tokens.py",),
-    "cryptography": ("shared/postwire/credentials.py",),
+    "cryptography": ("shared/postwire/credentials.py", "shared/postwire/legacy.py"),
     "dramatiq": (
         "shared/postwire/jobs.py",
         "services/sync-worker/postwire_worker/__main__.py",

@@ -89,6 +89,10 @@ class CredentialUnreadable(PermanentError):
     """The stored credential cannot be opened with the keys that are set."""
 
 
+class KeyMissing(PermanentError):
+    """The stored credential was sealed with a key that this process does not have."""
+
+
 class NotFound(PermanentError):
     """There is no such thing, or it is not yours."""
 

@@ -26,9 +26,10 @@ Flow = Literal["", "flowed", "delsp"]
 class Account:
     """Credentials on one IMAP server, owned by one user.
 
-    `credential` is sealed (see `credentials`). `revision` counts committed changes; `epoch`
-    changes when history was rebuilt, and means: load again. `window_days` is how far back the
-    first sync reaches, None for everything; `sync_every` the seconds between automatic syncs.
+    `credential` is sealed (see `credentials`); `credential_revision` counts those that were entered
+    and stays where one is sealed again. `revision` counts committed changes; `epoch` changes when
+    history was rebuilt, and means: load again. `window_days` is how far back the first sync
+    reaches, None for everything; `sync_every` the seconds between automatic syncs.
     """
 
     id: AccountId
@@ -57,6 +58,7 @@ class Account:
     audited_at: datetime | None = None
     #: No login is tried before: the server wants to be left alone.
     busy_until: datetime | None = None
+    credential_revision: int = 1
 
     @property
     def busy_seconds(self) -> float:

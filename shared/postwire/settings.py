@@ -10,9 +10,18 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar, get_args
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from postwire.credentials import Keyring, make_keyring
 from postwire.errors import SettingsError
 
 PREFIX = "POSTWIRE_"
@@ -68,11 +77,43 @@ class _WithRedis(_Settings):
     redis_url: SecretStr
 
 
+class _WithKeys(_Settings):
+    #: Folder with one file a key: its name is the key's id, its content the base64 of 32 bytes.
+    credential_keys_dir: Path | None = None
+    #: `id:base64` of 32 bytes, comma separated; the first seals, all open.
+    credential_keys: SecretStr = Field(default=SecretStr(""), validate_default=True)
+    #: Id of the key that seals; empty: the one that the file `primary` names, or the first.
+    primary_credential_key: str = ""
+
+    @field_validator("credential_keys")
+    @classmethod
+    def _there_are_keys(cls, value: SecretStr, given: ValidationInfo) -> SecretStr:
+        if not value.get_secret_value() and not given.data.get("credential_keys_dir"):
+            raise ValueError("is missing; set it or POSTWIRE_CREDENTIAL_KEYS_DIR")
+        return value
+
+    def keyring(self) -> Keyring:
+        """The keys that are set.
+
+        Raises:
+            SettingsError: they are not usable.
+        """
+        return make_keyring(
+            self.credential_keys.get_secret_value(),
+            self.credential_keys_dir,
+            self.primary_credential_key,
+        )
+
+
 class MigrateSettings(_WithDatabase):
     """What the migration needs."""
 
 
-class ApiSettings(_WithDatabase, _WithRedis):
+class KeysSettings(_WithDatabase, _WithKeys):
+    """What the commands need that seal and open credentials."""
+
+
+class ApiSettings(_WithDatabase, _WithRedis, _WithKeys):
     """What the REST API needs."""
 
     #: Address the API listens on.
@@ -83,8 +124,6 @@ class ApiSettings(_WithDatabase, _WithRedis):
     jwt_secret: Secret
     #: HS256 secret of the realtime tokens, at least 32 bytes; the gateway has the same.
     realtime_secret: Secret
-    #: `id:base64` of 32 bytes, comma separated; the first seals, all open.
-    credential_keys: SecretStr
     #: OAuth providers by name, as a JSON object; see docs/oauth.md.
     oauth_providers: SecretStr = SecretStr("{}")
     #: The gateway's address as a browser sees it; empty means the page's own origin.
@@ -97,11 +136,9 @@ class ApiSettings(_WithDatabase, _WithRedis):
     web_dir: Path | None = None
 
 
-class WorkerSettings(_WithDatabase, _WithRedis):
+class WorkerSettings(_WithDatabase, _WithRedis, _WithKeys):
     """What the sync-worker needs."""
 
-    #: `id:base64` of 32 bytes, comma separated; the first seals, all open.
-    credential_keys: SecretStr
     #: OAuth providers by name, as a JSON object; see docs/oauth.md.
     oauth_providers: SecretStr = SecretStr("{}")
     #: PEM bundle of certificate authorities trusted beside the system's.
@@ -118,11 +155,9 @@ class WorkerSettings(_WithDatabase, _WithRedis):
     audit_hours: Annotated[float, Field(ge=0, le=8760)] = 24
 
 
-class WatcherSettings(_WithDatabase, _WithRedis):
+class WatcherSettings(_WithDatabase, _WithRedis, _WithKeys):
     """What the watcher needs."""
 
-    #: `id:base64` of 32 bytes, comma separated; the first seals, all open.
-    credential_keys: SecretStr
     #: OAuth providers by name, as a JSON object; see docs/oauth.md.
     oauth_providers: SecretStr = SecretStr("{}")
     #: PEM bundle of certificate authorities trusted beside the system's.
@@ -152,6 +187,7 @@ class GatewaySettings(_WithRedis):
 
 ALL: tuple[type[_Settings], ...] = (
     MigrateSettings,
+    KeysSettings,
     ApiSettings,
     WorkerSettings,
     WatcherSettings,
@@ -186,4 +222,5 @@ def _unknown_names() -> list[str]:
 
 def _in_words(location: tuple[int | str, ...], message: str) -> str:
     name = PREFIX + str(location[0]).upper()
-    return f"  {name}: {'is missing; set it' if message == 'Field required' else message}"
+    said = message.removeprefix("Value error, ")
+    return f"  {name}: {'is missing; set it' if said == 'Field required' else said}"

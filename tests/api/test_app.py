@@ -23,6 +23,7 @@ CONTRACT = {
     "/api/email/sync": {"POST", "GET"},
     "/api/email/sync/schedule": {"POST", "GET", "DELETE"},
     "/api/accounts": {"POST", "GET"},
+    "/api/accounts/discover": {"GET"},
     "/api/accounts/{account_id}": {"GET", "PATCH", "DELETE"},
     "/api/accounts/{account_id}/pause": {"POST"},
     "/api/accounts/{account_id}/resume": {"POST"},

@@ -12,14 +12,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
 import psycopg
 import pytest
 import redis
 
-from postwire.model import Account
-from postwire.store import removal
+from postwire.credentials import make_keyring
+from postwire.model import Account, AccountId
+from postwire.store import accounts, removal
 from postwire.store.pool import Pool, make_pool, transaction
 from postwire_demo.processes import accepts, free_port
 from support import rows
@@ -79,6 +81,48 @@ def api(database_url: str, redis_url: str, tmp_path: Path) -> Iterator[Api]:
     """The API over servers that answer."""
     with running(environment(database_url, redis_url), tmp_path / "log") as api:
         yield api
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("", "POSTWIRE_CREDENTIAL_KEYS: is missing; set it"),
+        (f"{'C' * 42}A=", "is another one than that which credentials were sealed with"),
+    ],
+)
+def test_without_the_key_that_credentials_were_sealed_with_it_does_not_start(
+    database_url: str, redis_url: str, key: str, said: str
+) -> None:
+    # Given an account whose password was sealed
+    id_ = AccountId(str(uuid4()))
+    keyring = make_keyring(KEYS)
+    with make_pool(database_url, 1) as store, transaction(store) as connection:
+        accounts.add(
+            connection,
+            id_,
+            user_id="ann",
+            address="ann@example.com",
+            host="imap.example.com",
+            port=993,
+            security="tls",
+            username="ann",
+            credential=keyring.seal(id_, "secret"),
+            window_days=30,
+        )
+    # When the API is started with another key of that id, or with none
+    env = environment(database_url, redis_url)
+    ended = subprocess.run(
+        [sys.executable, "-m", "postwire_api"],
+        env=env | {"POSTWIRE_CREDENTIAL_KEYS": key and f"{keyring.current}:{key}"},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    # Then it says so and ends
+    assert ended.returncode == 2
+    assert said in ended.stderr
+    assert not key or key not in ended.stderr
 
 
 def test_the_process_serves_says_that_it_does_and_ends_well(api: Api) -> None:

@@ -19,7 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from postwire.errors import SettingsError
-from postwire_api.names import Names, Service, ascii_domain, is_host
+from postwire.login import is_host
+from postwire_api.names import Names, Service, ascii_domain
 from support.nameserver import NameServer, nameserver
 
 

@@ -11,6 +11,7 @@ from postwire.errors import SettingsError
 LONG = "0123456789abcdef0123456789abcdef"
 ENOUGH: dict[type[settings._Settings], dict[str, str]] = {
     settings.MigrateSettings: {"database_url": "postgresql://h/d"},
+    settings.KeysSettings: {"database_url": "postgresql://h/d", "credential_keys": "k:v"},
     settings.ApiSettings: {
         "database_url": "postgresql://h/d",
         "redis_url": "redis://h",
@@ -76,11 +77,21 @@ def test_all_problems_are_reported_at_once_without_the_values(
 
     words = str(caught.value)
     assert "POSTWIRE_REDIS_URL: is missing; set it" in words
-    assert "POSTWIRE_REALTIME_SECRET: Value error, must be at least 32 bytes long" in words
+    assert "POSTWIRE_REALTIME_SECRET: must be at least 32 bytes long" in words
     assert "POSTWIRE_GATEWAY_PORT" in words
     assert "POSTWIRE_LOG_LEVEL" in words
     assert "POSTWIRE_GATWAY_HOST: there is no such setting" in words
     assert not any(value in words for value in ("hunter2", "70000", "LOUD", "typo", LONG))
+
+
+def test_the_keys_may_lie_in_a_folder_instead(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # Given a folder with one key
+    (tmp_path / "k1").write_text(f"{'A' * 43}=\n")
+    _set(monkeypatch, database_url="postgresql://h/d", credential_keys_dir=str(tmp_path))
+    # Then that one seals
+    assert settings.load(settings.KeysSettings).keyring().current == "k1"
 
 
 def test_an_empty_value_counts_as_missing(monkeypatch: pytest.MonkeyPatch) -> None:

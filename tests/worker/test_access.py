@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -11,8 +12,10 @@ from typing import Any
 
 import psycopg
 import pytest
-from worker.conftest import Accounts
+from worker.conftest import KEYS, Accounts
 
+from postwire import keys
+from postwire.credentials import make_keyring
 from postwire.errors import (
     AuthenticationFailed,
     CapabilityMissing,
@@ -195,6 +198,56 @@ def test_a_refresh_token_that_rotates_is_kept(
         row = connection.execute("SELECT * FROM oauth_token").fetchone()
     # And nothing lies open
     assert b"canary" not in repr(row).encode()
+
+
+def test_the_key_is_changed_while_accounts_are_logged_in_to(
+    oauth_runtime: Runtime,
+    oauth_accounts: Accounts,
+    granter: MailUser,
+    sso: Sso,
+) -> None:
+    # Given accounts by password and by refresh tokens that are good once, all in use
+    sso.rotates = True
+    both = make_keyring(f"k2:{'B' * 42}A=,{KEYS}")
+    runtime = replace(oauth_runtime, keyring=both)
+    some = [oauth_accounts.add(granter, owner=f"granter-{n}", grant=sso.grant(granter.name))
+            for n in range(3)]  # fmt: skip
+    some += [oauth_accounts.add(granter, owner=f"user-{n}") for n in range(3)]
+    ended = threading.Event()
+
+    def keep_logging_in(account: Account) -> int:
+        """By the account as it was read once, as a run of a job does."""
+        logins = 0
+        while not ended.is_set() or not logins:
+            with suppress(TransientError), opened(runtime, account):
+                logins += 1
+            if account.oauth_provider:
+                with transaction(runtime.pool) as connection:
+                    connection.execute(
+                        "UPDATE oauth_token SET fresh_until = now() WHERE account_id = %s",
+                        [account.id],
+                    )
+        return logins
+
+    with ThreadPoolExecutor(len(some)) as threads:
+        users = [threads.submit(keep_logging_in, account) for account in some]
+        # When the key is changed to and fro
+        rotations = [
+            keys.rotate(runtime.pool, replace(both, current=current), lambda _: None)
+            for current in ("k2", "k1", "k2")
+        ]
+        ended.set()
+        # Then nobody was refused, though many a refresh token was used up meanwhile
+        assert all(user.result(60) for user in users)
+    assert [(one.done >= 6, one.unreadable, one.busy) for one in rotations] == [
+        (True, {}, set())
+    ] * 3
+    # And with the new key alone all go on
+    keys.rotate(runtime.pool, both, lambda _: None)
+    alone = replace(runtime, keyring=make_keyring(f"k2:{'B' * 42}A="))
+    for account in some:
+        with opened(alone, oauth_accounts.get(account)) as names:
+            assert "INBOX" in names
 
 
 def test_two_that_need_a_token_at_once_ask_once(

@@ -16,6 +16,7 @@ import psycopg
 import pytest
 from worker.conftest import Accounts
 
+from postwire.credentials import make_keyring
 from postwire.errors import StoreUnavailable
 from postwire.jobs import MANUAL_QUEUE, QUEUE, QUEUES, enqueue, make_broker, make_redis
 from postwire.model import Account, Job, JobId, Reason
@@ -230,6 +231,34 @@ def test_a_password_that_cannot_be_opened_is_said_in_words(
     now = add_account.get(account)
     assert now.state == "auth_failed"
     assert "enter the password again" in (now.state_reason or "")
+
+
+def test_where_a_key_is_not_set_no_connection_is_made_until_it_is(
+    runtime: Runtime, add_account: Accounts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Given an account whose password was sealed with a key that this worker does not have
+    lacking = replace(runtime, keyring=make_keyring(f"k2:{'B' * 42}A="))
+    with fake_imap({}) as server:
+        user = MailUser(add_account.dovecot, "robin")
+        account = add_account.add(user, host=server.host, port=server.port)
+
+        # When the account is synced
+        run(lacking, ask(runtime, account))
+
+        # Then nothing was sent to anyone, state and log say why, and not that the user is wrong
+        assert not server.connected
+        now = add_account.get(account)
+        words = "The stored password was sealed with the key k1, which is not set"
+        assert now.state == "unreachable"
+        assert words in (now.state_reason or "")
+        assert words in capsys.readouterr().out
+
+        # And with the key it is tried again by itself
+        with transaction(runtime.pool) as connection:
+            connection.execute("UPDATE account SET next_sync_at = now()")
+            assert accounts.take_due(connection, 9) == [(account.id, account.user_id)]
+        run(runtime, ask(runtime, account))
+        assert server.connected
 
 
 def test_a_host_that_is_gone_is_tried_three_times_with_growing_delays(

@@ -59,7 +59,11 @@ def given(runtime: Runtime, redis_url: str, dovecot: Dovecot) -> dict[str, str]:
                 "POSTWIRE_DATABSE_URL: there is no such setting",
             ],
         ),
-        ({"credential_keys": "k1:c2hvcnQ="}, ["each key is id:base64 of 32 random bytes"]),
+        ({"credential_keys": "k1:c2hvcnQ="}, ["key number 1: it has 5 bytes, and needs 32"]),
+        (
+            {"credential_keys": ""},
+            ["POSTWIRE_CREDENTIAL_KEYS: is missing; set it or POSTWIRE_CREDENTIAL_KEYS_DIR"],
+        ),
         ({"oauth_providers": '{"corp": {"client_id": "x"}}'}, ["OAUTH_PROVIDERS: corp: Object"]),
     ],
 )
@@ -78,6 +82,26 @@ def test_settings_that_will_not_do_are_said_at_once_and_end_with_2(
     assert all(sentence in written for sentence in said)
     assert "Traceback" not in written
     assert not [value for value in given.values() if len(value) > 20 and value in written]
+
+
+def test_another_key_of_the_same_id_ends_the_start_before_anyone_is_locked_out(
+    given: dict[str, str], add_account: Accounts, user: MailUser, tmp_path: Path
+) -> None:
+    # Given an account, and a key made anew with the id of the one that is lost
+    account = add_account.add(user)
+    other = f"{'C' * 42}A="
+    (tmp_path / "keys").mkdir()
+    (tmp_path / "keys" / "k1").write_text(other)
+    output = tmp_path / "output"
+    with output.open("wb") as sink:
+        # When the process starts
+        changed = {"credential_keys": "", "credential_keys_dir": str(tmp_path / "keys")}
+        code = start(MODULE, given | changed, sink.fileno()).wait(30)
+    # Then it says so and ends, and the account is as it was
+    assert code == 2
+    assert "the key k1 is another one than that" in output.read_text()
+    assert other not in output.read_text()
+    assert add_account.get(account) == account
 
 
 def test_the_process_syncs_by_oauth_and_no_secret_is_in_its_log(

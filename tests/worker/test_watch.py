@@ -14,8 +14,10 @@ from itertools import pairwise
 import psycopg
 import pytest
 from prometheus_client import REGISTRY
-from worker.conftest import Accounts
+from worker.conftest import KEYS, Accounts
 
+from postwire import keys
+from postwire.credentials import make_keyring
 from postwire.model import Account, Job
 from postwire.providers import by_host
 from postwire.store import accounts, jobs, mailboxes
@@ -277,6 +279,27 @@ def test_a_wrong_password_is_tried_once(
             assert eventually(lambda: len(server.heard("LOGIN")) == 3)
 
 
+def test_where_a_key_is_not_set_no_connection_is_made_until_it_is_sealed_again(
+    runtime: Runtime, at: Callable[[FakeImap], Account], capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Given an account whose password was sealed with a key that this watcher does not have
+    lacking = replace(runtime, keyring=make_keyring(f"k2:{'B' * 42}A="))
+    with fake_imap(idle(STARTED)) as server:
+        account = at(server)
+        with watching(lacking, account) as running:
+            # When it is watched, then no connection is made, and the log says why
+            assert eventually(lambda: running.watch._failures > 2)
+            assert "the key k1, which is not set" in capsys.readouterr().out
+            assert not server.connected
+
+            # But when the password is sealed with another key, it is watched
+            keys.rotate(runtime.pool, make_keyring(f"k2:{'B' * 42}A=,{KEYS}"), lambda _: None)
+            with transaction(runtime.pool) as connection:
+                again = accounts.get(connection, account.id)
+            running.do(lambda watch: watch.update(again))
+            assert eventually(lambda: running.watch.idling)
+
+
 def test_a_new_credential_reconnects_at_once(
     runtime: Runtime, at: Callable[[FakeImap], Account]
 ) -> None:
@@ -288,8 +311,10 @@ def test_a_new_credential_reconnects_at_once(
 
             # When its credential changes; other changes of its row do not matter
             sealed = runtime.keyring.seal(account.id, "new")
-            running.do(lambda watch: watch.update(replace(account, revision=99)))
-            running.do(lambda watch: watch.update(replace(account, credential=sealed)))
+            again = runtime.keyring.seal(account.id, "sealed again")
+            running.do(lambda watch: watch.update(replace(account, revision=99, credential=again)))
+            entered = replace(account, credential=sealed, credential_revision=2)
+            running.do(lambda watch: watch.update(entered))
 
             # Then it logs in with that
             assert eventually(lambda: len(server.heard("LOGIN")) == 2)

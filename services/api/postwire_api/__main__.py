@@ -11,7 +11,7 @@ from types import FrameType
 import uvicorn
 from litestar import Litestar
 
-from postwire import log, ops
+from postwire import keys, log, ops
 from postwire.errors import SettingsError
 from postwire.settings import ApiSettings, load
 from postwire.store import pool
@@ -40,6 +40,8 @@ def main() -> int:
     try:
         settings = load(ApiSettings)
         app = create_app(settings)
+        with pool.make_pool(settings.database_url.get_secret_value(), 1) as store:
+            keys.check_at_start(store, settings.keyring())
     except SettingsError as error:
         sys.stderr.write(f"postwire api: {error}\n")
         return 2

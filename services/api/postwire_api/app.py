@@ -12,7 +12,6 @@ from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
 from litestar.di import Provide
 
-from postwire.credentials import make_keyring
 from postwire.oauth import make_providers
 from postwire.settings import ApiSettings
 from postwire.store.pool import make_pool
@@ -53,7 +52,7 @@ def create_app(settings: ApiSettings) -> Litestar:
     Raises:
         SettingsError: a setting that looked right cannot be used.
     """
-    keyring = make_keyring(settings.credential_keys.get_secret_value())
+    keyring = settings.keyring()
     providers = make_providers(settings.oauth_providers.get_secret_value())
     names = Names(settings.dns_servers)
     return Litestar(

@@ -13,10 +13,10 @@ from litestar import get
 from litestar.exceptions import ClientException
 from litestar.params import QueryParameter
 
-from postwire import oauth
+from postwire import login, oauth
 from postwire.model import Security
 from postwire.providers import Provider, by_address, by_host, by_mx
-from postwire_api import problems, schemas
+from postwire_api import problems
 from postwire_api.names import Names, Service, ascii_domain
 from postwire_api.parts import DnsNames, Providers, User
 from postwire_api.schemas import Source, Suggestion, Suggestions
@@ -46,7 +46,7 @@ async def discover_account(
     suggested. There may be none.
     """
     try:
-        schemas.check_address(address)
+        login.check_address(address)
     except ValueError as error:
         raise ClientException(str(error)) from None
     found = await _find(address, names, providers)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import re
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
@@ -28,12 +27,9 @@ from dns.rdtypes.IN.SRV import SRV
 from dns.rrset import RRset
 
 from postwire.errors import SettingsError
+from postwire.login import MAX_NAME, is_host
 from postwire.metrics import DNS_LOOKUPS
 
-#: RFC 1123 §2.1, with the underscore that container networks like to use.
-_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
-#: RFC 1035 §2.3.4, as text without the last dot.
-_MAX_NAME = 253
 _PORT = 53
 #: Seconds that one name server has; a total is up to the caller.
 _PATIENCE = 1.0
@@ -53,15 +49,9 @@ class Service:
     port: int
 
 
-def is_host(name: str) -> bool:
-    """Whether this could be the name of a host."""
-    labels = name.removesuffix(".").split(".")
-    return len(name) <= _MAX_NAME and all(_LABEL.fullmatch(label) for label in labels)
-
-
 def ascii_domain(domain: str) -> str | None:
     """A mail domain as DNS has it (RFC 5891), in lower case; None where it can be none."""
-    if len(domain) > _MAX_NAME:
+    if len(domain) > MAX_NAME:
         return None
     try:
         name = dns.name.from_text(domain, idna_codec=dns.name.IDNA_2008_Practical)

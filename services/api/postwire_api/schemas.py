@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import ipaddress
-import re
 from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
-from postwire import model
+from postwire import login, model
 from postwire.model import AccountState, Direction, JobState, Reason, Security
 from postwire.store import accounts, changes, mailboxes, set_aside
-from postwire_api import filenames, names
-
-#: Rough on purpose: only the mail server knows which addresses it has.
-_ADDRESS = re.compile(r"[^@\s\x00-\x1f\x7f]{1,64}@[^@\s\x00-\x1f\x7f]{1,255}")
-#: What a line of IMAP cannot hold (RFC 3501 §9, TEXT-CHAR).
-_UNSENDABLE = re.compile(r"[\x00\r\n]")
+from postwire_api import filenames
 
 #: What RFC 3501 §5.1.3 and common sense leave of a mailbox's name; also a special use, or "*".
 _Term = Annotated[str, Meta(min_length=1, max_length=500)]
@@ -83,11 +76,9 @@ class NewAccount(_In, kw_only=True):
 
     def __post_init__(self) -> None:
         """Check what a pattern could not say in words."""
-        check_address(self.address)
-        if not _is_host(self.host):
-            raise ValueError("host: write a host name like imap.example.com, or an IP address")
-        if _UNSENDABLE.search(self.username or ""):
-            raise ValueError("username: it may not hold line breaks or NUL")
+        login.check_address(self.address)
+        login.check_host(self.host)
+        login.check_line("username", self.username or "")
         _check_login(self.password, self.oauth)
         # RFC 7628 §4: whoever reads an access token has the access.
         if self.oauth and self.security == "none":
@@ -118,19 +109,9 @@ class NewCredential(_In, kw_only=True):
         _check_login(self.password, self.oauth)
 
 
-def check_address(address: str) -> None:
-    """Let nothing pass that is no address.
-
-    Raises:
-        ValueError: how it is to be written.
-    """
-    if not _ADDRESS.fullmatch(address):
-        raise ValueError("address: write it as name@example.com")
-
-
 def _check_terms(terms: list[str] | None) -> None:
     # PostgreSQL keeps no NUL and no half of a surrogate pair, and no mailbox has such a name.
-    if terms and any(_UNSENDABLE.search(term) or not _is_text(term) for term in terms):
+    if terms and any(login.UNSENDABLE.search(term) or not _is_text(term) for term in terms):
         raise ValueError("mailboxes: names may not hold line breaks or NUL")
 
 
@@ -138,19 +119,10 @@ def _is_text(term: str) -> bool:
     return not any("\ud800" <= letter <= "\udfff" for letter in term)
 
 
-def _is_host(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return names.is_host(host)
-    return True
-
-
 def _check_login(password: str | None, oauth: Grant | None) -> None:
     if (password is None) == (oauth is None):
         raise ValueError("give either password or oauth")
-    if password and _UNSENDABLE.search(password):
-        raise ValueError("password: it may not hold line breaks or NUL")
+    login.check_line("password", password or "")
 
 
 Source = Literal["provider", "mx", "srv", "guess"]

@@ -13,6 +13,7 @@ from contextlib import suppress
 from postwire.errors import (
     AuthenticationFailed,
     CredentialUnreadable,
+    KeyMissing,
     StoreUnavailable,
     TransientError,
 )
@@ -40,7 +41,7 @@ def open_session(runtime: Runtime, account: Account) -> Session:
 
     Raises:
         AuthenticationFailed: the server refuses the login, or the provider the access.
-        CredentialUnreadable: what is stored cannot be opened with the keys that are set.
+        CredentialUnreadable, KeyMissing: what is stored cannot be opened.
         ConnectionLost, CertificateRejected, CapabilityMissing, ServerBusy: as `client.log_in`.
         TransientError: there is no access token right now.
     """
@@ -63,7 +64,8 @@ def access_token(
     """An access token other than the `refused` one, and whether it was there already.
 
     Raises:
-        AuthenticationFailed, CredentialUnreadable, ServerBusy, TransientError: there is none.
+        AuthenticationFailed, CredentialUnreadable, KeyMissing: there will be none.
+        ServerBusy, TransientError: there is none right now.
         NotFound: nor is there the account any more.
     """
     until = time.monotonic() + PATIENCE
@@ -88,7 +90,7 @@ def _usable(
 ) -> str | None:
     if tokens is None or tokens.access_token is None or not tokens.fresh:
         return None
-    with suppress(CredentialUnreadable):
+    with suppress(CredentialUnreadable, KeyMissing):
         token = runtime.keyring.open(account.id, tokens.access_token, "access token")
         return token if token != refused else None
     return None
@@ -97,7 +99,8 @@ def _usable(
 def _claim(runtime: Runtime, account: Account) -> Tokens | None:
     with transaction(runtime.pool) as connection:
         tokens = oauth_tokens.claim(connection, account, runtime.holder)
-        if tokens is None and accounts.get(connection, account.id).credential != account.credential:
+        now = None if tokens else accounts.get(connection, account.id)
+        if now and now.credential_revision != account.credential_revision:
             raise TransientError("The account was connected anew meanwhile.")
         return tokens
 

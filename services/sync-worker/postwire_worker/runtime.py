@@ -13,8 +13,8 @@ from datetime import timedelta
 import redis
 from dramatiq.brokers.redis import RedisBroker
 
-from postwire import events
-from postwire.credentials import Keyring, make_keyring
+from postwire import events, keys
+from postwire.credentials import Keyring
 from postwire.errors import ServerBusy
 from postwire.jobs import make_broker, make_redis
 from postwire.model import Account, AccountState
@@ -54,7 +54,7 @@ class Runtime:
         """The password of an account that has one.
 
         Raises:
-            CredentialUnreadable: it cannot be opened with the keys that are set.
+            CredentialUnreadable, KeyMissing: it cannot be opened with the keys that are set.
         """
         return self.keyring.open(account.id, account.credential)
 
@@ -82,15 +82,21 @@ class Runtime:
 def make_runtime(
     settings: WorkerSettings | WatcherSettings, connections: int, audit_hours: float = 0
 ) -> Runtime:
-    """The runtime of one process, with so many database connections at most."""
+    """The runtime of one process, with so many database connections at most.
+
+    Raises:
+        SettingsError: a setting that looked right cannot be used.
+    """
+    keyring = settings.keyring()
     client = make_redis(settings.redis_url.get_secret_value())
     pool = make_pool(settings.database_url.get_secret_value(), connections)
+    keys.check_at_start(pool, keyring)
     holder = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
     return Runtime(
         pool=pool,
         redis=client,
         broker=make_broker(client),
-        keyring=make_keyring(settings.credential_keys.get_secret_value()),
+        keyring=keyring,
         ssl_context=make_ssl_context(settings.imap_ca_file),
         holder=holder,
         budget=Budget(pool, holder, settings.host_connections or None),

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import structlog
@@ -120,14 +120,18 @@ class Watch:
     def update(self, account: Account) -> None:
         """Take the account as it is now.
 
-        A new credential is tried; a refused one only where somebody let it be tried again.
+        A credential that was entered is tried; a refused one only where somebody let it be tried.
         """
         self._busy = account
         allowed = self._refused and account.state_since != self._account.state_since
-        if allowed or account.credential != self._account.credential:
+        entered = account.credential_revision != self._account.credential_revision
+        if allowed or entered:
             self.end()
             self._account, self._failures, self._refused = account, 0, False
             self._connect()
+        else:
+            # It may have been sealed again, by another key.
+            self._account = replace(self._account, credential=account.credential)
 
     def end(self) -> None:
         """Let the connection go, and plan nothing more."""

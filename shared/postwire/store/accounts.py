@@ -66,6 +66,15 @@ def list_of_user(connection: Connection[TupleRow], user_id: str) -> list[Account
     ).fetchall()
 
 
+def is_known(connection: Connection[TupleRow], user_id: str, address: str) -> bool:
+    """Whether the user has an account with that address."""
+    found = connection.execute(
+        "SELECT 1 FROM account WHERE user_id = %s AND lower(address) = lower(%s)",
+        [user_id, address],
+    )
+    return found.fetchone() is not None
+
+
 def get_of_user(connection: Connection[TupleRow], user_id: str, account_id: AccountId) -> Account:
     """One account, reached through its owner.
 
@@ -141,11 +150,17 @@ def set_state(
            SET state = %(state)s, state_reason = %(reason)s,
                state_since = CASE state WHEN %(state)s THEN state_since ELSE now() END,
                revision = revision + 1
-         WHERE id = %(id)s AND state <> 'paused' AND credential = %(credential)s
+         WHERE id = %(id)s AND state <> 'paused'
+           AND credential_revision = %(credential)s
            AND (state, coalesce(state_reason, '')) <> (%(state)s, coalesce(%(reason)s, ''))
         RETURNING *
         """,
-        {"id": account.id, "credential": account.credential, "state": state, "reason": reason},
+        {
+            "id": account.id,
+            "credential": account.credential_revision,
+            "state": state,
+            "reason": reason,
+        },
     ).fetchone()
 
 
@@ -208,6 +223,8 @@ def resume(
             UPDATE account
                SET state = 'connecting', state_reason = NULL, state_since = now(), failures = 0,
                    credential = coalesce(%(credential)s, credential), revision = revision + 1,
+                   credential_revision =
+                       credential_revision + (%(credential)s::bytea IS NOT NULL)::integer,
                    oauth_provider = CASE WHEN %(credential)s::bytea IS NULL THEN oauth_provider
                                          ELSE %(provider)s END
              WHERE id = %(id)s AND user_id = %(user_id)s

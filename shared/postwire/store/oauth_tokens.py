@@ -1,7 +1,8 @@
 """Access tokens, shared by all processes, and the right to ask for a new one.
 
 Everything here is bound to the credential it was got by: once the user has entered another one, it
-is as if it were not there.
+is as if it were not there. It is bound by the account's row: a credential that is sealed again is
+changed there and here in one transaction, and who has read it before goes by `credential_revision`.
 """
 
 from __future__ import annotations
@@ -32,12 +33,13 @@ def get(connection: Connection[TupleRow], account: Account) -> Tokens | None:
     cursor = connection.cursor(row_factory=rows.of(Tokens))
     return cursor.execute(
         """
-        SELECT coalesce(refresh_token, credential) AS refresh_token, access_token,
+        SELECT coalesce(refresh_token, account.credential) AS refresh_token, access_token,
                coalesce(fresh_until > now(), false) AS fresh
           FROM oauth_token
-         WHERE account_id = %s AND credential = %s
+          JOIN account ON account.id = account_id AND account.credential = oauth_token.credential
+         WHERE account_id = %s AND credential_revision = %s
         """,
-        [account.id, account.credential],
+        [account.id, account.credential_revision],
     ).fetchone()
 
 
@@ -52,8 +54,8 @@ def claim(connection: Connection[TupleRow], account: Account, holder: str) -> To
         INSERT INTO oauth_token (account_id, credential, holder, held_until)
         SELECT id, credential, %(holder)s, now() + make_interval(secs => %(hold)s)
           FROM account
-         WHERE id = %(id)s AND credential = %(credential)s
-           FOR KEY SHARE
+         WHERE id = %(id)s AND credential_revision = %(credential)s
+           FOR SHARE -- keeps it from being sealed again meanwhile
             ON CONFLICT (account_id) DO UPDATE
            SET credential = excluded.credential, holder = excluded.holder,
                held_until = excluded.held_until,
@@ -70,7 +72,7 @@ def claim(connection: Connection[TupleRow], account: Account, holder: str) -> To
         """,
         {
             "id": account.id,
-            "credential": account.credential,
+            "credential": account.credential_revision,
             "holder": holder,
             "hold": HOLD,
         },
@@ -96,12 +98,14 @@ def keep(
            SET access_token = %(access)s, refresh_token = coalesce(%(refresh)s, refresh_token),
                fresh_until = now() + make_interval(secs => %(fresh_for)s),
                holder = NULL, held_until = NULL
-         WHERE account_id = %(id)s AND credential = %(credential)s
+         WHERE account_id = %(id)s
+           AND credential = (SELECT credential FROM account
+                              WHERE id = %(id)s AND credential_revision = %(credential)s)
            AND coalesce(refresh_token, credential) = %(used)s
         """,
         {
             "id": account.id,
-            "credential": account.credential,
+            "credential": account.credential_revision,
             "used": used,
             "access": access_token,
             "refresh": refresh_token,
