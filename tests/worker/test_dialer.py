@@ -135,7 +135,7 @@ def test_where_what_is_open_does_not_answer_nothing_else_is_tried(names: Names, 
 )
 def test_however_it_is_written_the_machine_itself_is_no_mail_server(host: str) -> None:
     with pytest.raises(AddressForbidden):
-        Dialer(make_ssl_context(None)).connect(host, 993, 5)
+        Dialer(make_ssl_context(None)).resolve(host, 993)
 
 
 def test_another_address_is_tried_where_one_does_not_answer(names: Names, both: Both) -> None:
