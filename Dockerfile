@@ -11,6 +11,7 @@ FROM ghcr.io/astral-sh/uv:0.13 AS uv
 FROM node:22-slim AS web
 WORKDIR /web
 COPY web/package.json web/package-lock.json ./
+COPY web/hooks/package.json hooks/
 RUN --mount=type=cache,target=/root/.npm npm ci --no-audit --no-fund
 COPY web/ ./
 RUN npm run build

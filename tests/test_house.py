@@ -42,6 +42,7 @@ FENCES = {
     "aiohttp": ("services/gateway/",),
     "httpx": ("services/sync-worker/postwire_worker/token_endpoint.py",),
     "litestar": ("services/api/",),
+    "dns": ("services/api/postwire_api/names.py",),
     "nh3": ("services/api/postwire_api/html.py",),
     "jwt": ("shared/postwire/tokens.py",),
     "cryptography": ("shared/postwire/credentials.py",),

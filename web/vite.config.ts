@@ -13,7 +13,7 @@ export default defineConfig({
   build: { assetsInlineLimit: 0 },
   test: {
     environment: "happy-dom",
-    include: ["tests/**/*.test.{ts,tsx}"],
-    testTimeout: 15_000,
+    include: ["{tests,hooks/tests}/**/*.test.{ts,tsx}"],
+    testTimeout: 40_000,
   },
 });

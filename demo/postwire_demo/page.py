@@ -41,8 +41,10 @@ def install(web: Path, log: Path) -> None:
 
 
 def _is_built(web: Path) -> bool:
-    sources = [file for file in web.glob("*") if file.is_file()]
-    sources += [file for folder in ("src", "public") for file in (web / folder).rglob("*")]
+    sources = [file for folder in (".", "hooks") for file in (web / folder).glob("*")]
+    sources = [file for file in sources if file.is_file()]
+    for folder in ("src", "public", "hooks/src"):
+        sources += (web / folder).rglob("*")
     return _is_newer(web / "dist/index.html", sources)
 
 

@@ -55,6 +55,9 @@ HTTP_SECONDS = Histogram(
     ["method", "route", "status"],
     buckets=_HTTP,
 )
+DNS_LOOKUPS = Counter(
+    "postwire_dns_lookups", "Questions to DNS about where an address logs in.", ["outcome"]
+)
 JOBS_UNTOLD = Counter(
     "postwire_jobs_untold", "Jobs that Redis did not take when they were asked for; swept later."
 )

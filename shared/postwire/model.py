@@ -268,13 +268,15 @@ class Message:
 class Conversation:
     """A thread as its reader sees it: what is there now, counted when it was read.
 
-    `participants` are the first people who appeared in it, `newest` its last message's id.
+    `participants` are the first people who appeared in it, `senders` those of them who came in by
+    writing, and who wrote last; `newest` is its last message's id.
     """
 
     id: ThreadId
     account_id: AccountId
     subject: str
     participants: tuple[Address, ...]
+    senders: tuple[Address, ...]
     snippet: str
     last_message_at: datetime
     newest: MessageId

@@ -102,6 +102,8 @@ class ApiSettings(_WithDatabase, _WithRedis):
     oauth_providers: SecretStr = SecretStr("{}")
     #: The gateway's address as a browser sees it; empty means the page's own origin.
     gateway_url: str = ""
+    #: Name servers, as `address` or `address:port`, comma separated; empty means the system's.
+    dns_servers: Annotated[CommaList, Field(max_length=3)] = Field(default_factory=list)
     #: Origins other than the page's own that may call the API, comma separated.
     cors_origins: CommaList = Field(default_factory=list)
     #: Folder of the built inbox page; empty means no page.

@@ -48,9 +48,11 @@ def verify_bearer(secret: str, token: str) -> str:
 
 def sign_realtime(secret: str, user_id: str, accounts: list[str]) -> tuple[str, datetime]:
     """A realtime token for `accounts` of `user_id`, and when it ends."""
-    expires_at = (datetime.now(UTC) + REALTIME_LIFETIME).replace(microsecond=0)
-    claims = {"sub": user_id, "aud": REALTIME_AUDIENCE, "exp": expires_at, "accounts": accounts}
-    return _sign(secret, claims), expires_at
+    now = datetime.now(UTC).replace(microsecond=0)
+    expires_at = now + REALTIME_LIFETIME
+    # `iat` tells a browser whose clock is wrong how long the token lasts.
+    claims = {"sub": user_id, "aud": REALTIME_AUDIENCE, "iat": now, "exp": expires_at}
+    return _sign(secret, claims | {"accounts": accounts}), expires_at
 
 
 def verify_realtime(secret: str, token: str) -> Realtime:

@@ -72,7 +72,8 @@ def test_an_account_whose_login_succeeds_is_added_and_active(
     assert list(body) == [
         *("id", "address", "host", "port", "security", "username", "auth", "provider"),
         *("windowDays", "mailboxes"),
-        *("state", "stateReason", "stateSince", "syncEvery", "lastSyncedAt", "auditedAt"),
+        *("state", "stateReason", "stateSince", "syncEvery", "nextSyncAt", "busyUntil"),
+        *("lastSyncedAt", "auditedAt"),
         *("epoch", "revision", "unread", "createdAt"),
     ]
     assert body["state"] == "active"
@@ -262,6 +263,33 @@ def test_a_password_that_cannot_be_sent_is_refused(ann: Client, store: Pool) -> 
         # Then it keeps the one it has
         assert answer.status_code == 400
     assert ann.get(f"/api/accounts/{account.id}").json()["state"] == "active"
+
+
+def test_an_account_says_when_it_is_tried_next(ann: Client, store: Pool) -> None:
+    # Given an account in order
+    account = rows.active(store)
+    path = f"/api/accounts/{account.id}"
+    shown = ann.get(path).json()
+    # Then it is looked at by schedule
+    assert datetime.fromisoformat(shown["nextSyncAt"]) == account.next_sync_at
+    assert shown["busyUntil"] is None
+
+    # When its server wants to be left alone, Then it says until when
+    with transaction(store) as connection:
+        accounts.leave_alone(connection, account.id, 300, "Slow down.")
+    shown = ann.get(path).json()
+    assert 290 < (datetime.fromisoformat(shown["busyUntil"]) - datetime.now(UTC)).seconds <= 300
+
+    # When that time is over, Then there is nothing to say of it
+    with transaction(store) as connection:
+        connection.execute("UPDATE account SET busy_until = now() - interval '1 second'")
+    assert ann.get(path).json()["busyUntil"] is None
+
+    # When it is paused, or not scheduled, Then it is not looked at by itself
+    assert ann.post(f"{path}/pause").json()["nextSyncAt"] is None
+    with transaction(store) as connection:
+        connection.execute("UPDATE account SET state = 'active', sync_every = NULL")
+    assert ann.get(path).json()["nextSyncAt"] is None
 
 
 def test_a_pause_is_answered_at_once_while_redis_is_paused(

@@ -36,6 +36,7 @@ def test_a_conversation_has_the_contracts_shape(ann: Client, store: Pool) -> Non
             {"name": "Bob", "address": "bob@example.com"},
             {"name": "", "address": "ann@example.com"},
         ],
+        "senders": [{"name": "Bob", "address": "bob@example.com"}],
         "snippet": "Text 2",
         "lastMessageAt": "2025-03-01T12:02:00Z",
         "messages": 2,
@@ -63,17 +64,22 @@ def test_pages_of_conversations_and_of_their_messages_meet(ann: Client, store: P
         ["Message 1", "Message 3"],
         ["Message 2"],
     ]
-    assert pages(ann, "/api/conversations/1/messages", "messages") == [
-        ["Message 1", "Message 4"],
-        ["Message 5"],
+    path = "/api/conversations/1/messages"
+    assert pages(ann, path, "messages") == [["Message 1", "Message 4"], ["Message 5"]]
+    # And newest first too, where that is asked for
+    assert pages(ann, f"{path}?order=newest", "messages") == [
+        ["Message 5", "Message 4"],
+        ["Message 1"],
     ]
+    assert ann.get(f"{path}?order=size").status_code == 400
 
 
 def pages(client: Client, path: str, name: str) -> list[list[str]]:
     """The subjects, page by page of two."""
     found, cursor = [], ""
     while cursor is not None:
-        page = client.get(f"{path}?limit=2{cursor and f'&cursor={cursor}'}").json()
+        mark = "&" if "?" in path else "?"
+        page = client.get(f"{path}{mark}limit=2{cursor and f'&cursor={cursor}'}").json()
         found.append([one["subject"] for one in page[name]])
         cursor = page["nextCursor"]
     return found

@@ -52,12 +52,13 @@ def test_a_build_that_fails_names_its_log(web: Path) -> None:
         page.build(web, web.parent / "log")
 
 
-def test_a_changed_source_builds_anew(web: Path) -> None:
+@pytest.mark.parametrize("source", ["src/main.ts", "hooks/src/index.ts", "hooks/package.json"])
+def test_a_changed_source_builds_anew(web: Path, source: str) -> None:
     page.build(web, web.parent / "log")
-    (web / "src").mkdir()
-    (web / "src/main.ts").write_text("")
+    (web / source).parent.mkdir(parents=True)
+    (web / source).write_text("")
     (web / "in").write_text("changed")
     built = (web / "dist/index.html").stat().st_mtime
-    os.utime(web / "src/main.ts", (built + 1, built + 1))
+    os.utime(web / source, (built + 1, built + 1))
     page.build(web, web.parent / "log")
     assert (web / "dist/index.html").read_text() == "changed"

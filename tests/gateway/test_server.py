@@ -5,9 +5,19 @@ import asyncio
 import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType, WSServerHandshakeError
 
-from postwire_gateway import bucket
+from postwire_gateway import bucket, outbox, sweep
 from postwire_gateway.main import Gateway
-from support.gateway import Browse, Metric, Raw, Sign
+from support.gateway import (
+    Browse,
+    MakeEvent,
+    Metric,
+    Raw,
+    Sign,
+    Start,
+    Tell,
+    connect_packet,
+    post_only,
+)
 
 ENDED = {WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR}
 
@@ -144,15 +154,22 @@ async def test_a_browser_with_300_accounts_may_join_and_change_all_their_rooms(
 
 
 async def test_who_says_too_much_is_cut_off_and_nobody_else_is(
-    running: Gateway, browse: Browse, raw: Raw, token: Sign, metric: Metric
+    running: Gateway,
+    browse: Browse,
+    raw: Raw,
+    token: Sign,
+    metric: Metric,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # Given two browsers
+    # Given two browsers; no time goes by, however slow the machine is
+    monkeypatch.setattr(bucket, "BURST", 50.0)
+    monkeypatch.setattr(bucket, "RATE", 0.0)
     browser = await browse(running.port, token())
     socket = await raw(running.port, token())
     before = metric("postwire_sockets_cut_total", reason="flood")
 
     # When one says more than it may in so short a time
-    for _ in range(int(bucket.BURST) + 500):
+    for _ in range(60):
         await socket.send_str('42["join",{"accountId":"a1"}]')
 
     # Then it alone is cut off
@@ -169,12 +186,42 @@ async def test_a_client_that_polls_and_says_too_much_is_cut_off(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(bucket, "BURST", 10.0)
+    monkeypatch.setattr(bucket, "RATE", 0.0)
     before = metric("postwire_sockets_cut_total", reason="flood")
-    opened = await (await http.get(handshake(running.port))).text()
-    sid = opened.split('"sid":"')[1].split('"')[0]
-    packets = ['40{"token":"%s"}' % token(), *['42["join",{"accountId":"a1"}]'] * 12]  # noqa: UP031
 
-    await http.post(f"{handshake(running.port)}&sid={sid}", data="\x1e".join(packets))
+    asks = ['42["join",{"accountId":"a1"}]'] * 12
+    await post_only(http, running.port, connect_packet(token()), *asks)
 
     assert metric("postwire_sockets_cut_total", reason="flood") == before + 1
     assert running.server.manager.rooms == {}
+
+
+async def test_a_browser_for_which_too_much_waits_is_cut_off_at_the_next_event(
+    start: Start,
+    browse: Browse,
+    token: Sign,
+    tell: Tell,
+    event: MakeEvent,
+    http: ClientSession,
+    metric: Metric,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Given a client in a room that never polls for what it is told, and nobody who looks for such
+    monkeypatch.setattr(outbox, "MAX_WAITING", 8000)
+    monkeypatch.setattr(sweep, "LOOK_EVERY", 60)
+    running = await start()
+    join = '420["join",{"accountId":"a1"}]'
+    await post_only(http, running.port, connect_packet(token()), join)
+    reader = await browse(running.port, token(), accountId="a1")
+    before = metric("postwire_sockets_cut_total", reason="slow")
+    connected = metric("postwire_sockets_connected")
+
+    # When more is told than it may leave waiting
+    for _ in range(25):
+        await tell(event(count=0))
+        await reader.next()
+
+    # Then it alone has been cut off
+    assert metric("postwire_sockets_cut_total", reason="slow") == before + 1
+    assert metric("postwire_sockets_connected") == connected - 1
+    assert reader.connected

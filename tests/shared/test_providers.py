@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from postwire.providers import PROVIDERS, by_address, by_host
+from postwire.providers import PROVIDERS, by_address, by_host, by_mx
 
 
 @pytest.mark.parametrize(
@@ -37,6 +37,29 @@ def test_an_address_leads_to_where_its_user_logs_in() -> None:
     assert provider.connections == 15
     for other in ("robin@mail.gmail.com", "robin@gmail.com.example", "gmail", ""):
         assert by_address(other) is None
+
+
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [
+        ("ASPMX.L.GOOGLE.COM.", "Gmail"),
+        ("example-com.mail.protection.outlook.com", "Outlook"),
+        ("in1-smtp.messagingengine.com", "Fastmail"),
+        ("mta5.am0.yahoodns.net", "Yahoo"),
+        ("mx-aol.mail.gm0.yahoodns.net", "AOL"),
+        ("mx2.zoho.com", "Zoho"),
+        ("mx.example.com", None),
+        ("evilgoogle.com", None),
+    ],
+)
+def test_a_server_that_takes_in_mail_is_known_by_its_end(host: str, name: str | None) -> None:
+    provider = by_mx(host)
+    assert (provider.name if provider else None) == name
+
+
+def test_help_is_a_page_on_the_web() -> None:
+    assert all(provider.help is None or provider.note for provider in PROVIDERS)
+    assert all((provider.help or "https://").startswith("https://") for provider in PROVIDERS)
 
 
 def test_no_domain_has_two_providers_and_each_server_is_its_own() -> None:

@@ -42,6 +42,8 @@ def test_a_realtime_token_names_the_user_the_accounts_and_its_end() -> None:
     )
     left = expires_at - datetime.now(UTC)
     assert timedelta(minutes=14) < left <= tokens.REALTIME_LIFETIME
+    claims = jwt.decode(token, options={"verify_signature": False})
+    assert claims["exp"] - claims["iat"] == tokens.REALTIME_LIFETIME.total_seconds()
 
 
 def test_neither_token_opens_the_others_door() -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import socketio
-from aiohttp import ClientWebSocketResponse
+from aiohttp import ClientSession, ClientWebSocketResponse
 
 from postwire import events
 from postwire_gateway.main import Gateway
@@ -121,7 +121,7 @@ async def gateway_process(redis_url: str) -> AsyncIterator[Running]:
     )
     assert process.stdout is not None
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while (line := json.loads(await process.stdout.readline()))["event"] != "listening":
                 pass
         yield Running(process, line["port"], f"http://127.0.0.1:{line['ops_port']}")
@@ -129,6 +129,19 @@ async def gateway_process(redis_url: str) -> AsyncIterator[Running]:
         if process.returncode is None:
             process.kill()
             await process.communicate()
+
+
+async def post_only(http: ClientSession, port: int, *packets: str) -> None:
+    """Begin a session that says at most 16 packets and never polls for the answers."""
+    address = f"http://127.0.0.1:{port}/socket.io/?EIO=4&transport=polling"
+    opened = await (await http.get(address)).text()
+    sid = opened.split('"sid":"')[1].split('"')[0]
+    await http.post(f"{address}&sid={sid}", data="\x1e".join(packets))
+
+
+def connect_packet(token: str) -> str:
+    """What a client authenticates with."""
+    return f'40{{"token":"{token}"}}'
 
 
 async def deaf_socket(port: int, token: str, account: str) -> socket.socket:
@@ -144,7 +157,7 @@ async def deaf_socket(port: int, token: str, account: str) -> socket.socket:
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     )
     await loop.sock_sendall(connection, request.encode())
-    for packet in (f'40{{"token":"{token}"}}', f'420["join",{{"accountId":"{account}"}}]'):
+    for packet in (connect_packet(token), f'420["join",{{"accountId":"{account}"}}]'):
         await loop.sock_sendall(connection, _masked(packet))
     received = b""
     async with asyncio.timeout(10):

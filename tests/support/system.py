@@ -92,8 +92,8 @@ class System:
 
 
 @contextmanager
-def run_system(database_url: str, redis_url: str, logs: Path) -> Iterator[System]:
-    """Run Postwire on a migrated database without rows."""
+def run_system(database_url: str, redis_url: str, logs: Path, **further: str) -> Iterator[System]:
+    """Run Postwire on a migrated database without rows; `further` are settings by their names."""
     page.build(WEB, logs / "web.log")
     api_port, gateway_port = free_port(), free_port()
     values = {
@@ -111,6 +111,7 @@ def run_system(database_url: str, redis_url: str, logs: Path) -> Iterator[System
         "web_dir": str(WEB / "dist"),
         "ops_host": HOST,
         "allowed_networks": LOOPBACK,
+        **further,
     }
     with services.stopping_together() as running:
         running += [services.start(name, values, logs) for name in services.SERVICES]

@@ -1,8 +1,8 @@
+import { SocketProvider } from "postwire-react";
 import { useCallback, useEffect, useMemo, useState } from "react";
 import { createApi } from "./api";
 import { Inbox } from "./components/Inbox";
 import { TokenScreen } from "./components/TokenScreen";
-import { SocketProvider } from "./hooks/SocketProvider";
 import { dropToken, keepToken, takeToken } from "./token";
 
 /** The inbox where a token is at hand, else the screen that asks for one. */

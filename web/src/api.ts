@@ -1,11 +1,16 @@
+import { changesPath, type ChangesPage, type Position, type RealtimeToken } from "postwire-react";
 import type {
   Account,
+  Aside,
+  Conversation,
+  ConversationPage,
   Job,
+  Mailbox,
   Message,
   MessagePage,
   NewAccount,
-  RealtimeToken,
   SearchPage,
+  Suggestion,
 } from "./model";
 
 const TIMEOUT_MS = 15_000;
@@ -20,11 +25,14 @@ export class ApiError extends Error {
   /** The HTTP status; 0 where no answer came. */
   readonly status: number;
   readonly title: string;
+  /** For programs, such as `/problems/login-failed`; empty where the API names none. */
+  readonly type: string;
 
-  constructor(status: number, title: string, detail?: string) {
+  constructor(status: number, title: string, detail?: string, type = "") {
     super(detail || title);
     this.status = status;
     this.title = title;
+    this.type = type;
   }
 }
 
@@ -49,11 +57,19 @@ export interface MessageQuery {
   limit?: number;
 }
 
+export interface ConversationQuery extends MessageQuery {
+  /** The name of a mailbox in which some message of the conversation lies. */
+  mailbox?: string | null;
+}
+
 export interface SearchQuery {
   q: string;
   accountId?: string | null;
   cursor?: string | null;
 }
+
+/** Told while bytes arrive; `total` is null where the server does not say it. */
+export type OnProgress = (received: number, total: number | null) => void;
 
 export type Api = ReturnType<typeof createApi>;
 
@@ -82,8 +98,18 @@ export function createApi({ token, onUnauthorized, origin = "" }: ApiOptions) {
         body: account,
         timeoutMs: LOGIN_TIMEOUT_MS,
       }),
+    /** Where an address logs in, as far as that can be found out; the best first. */
+    discover: async (address: string, signal?: AbortSignal) => {
+      const path = `/api/accounts/discover?${new URLSearchParams({ address }).toString()}`;
+      return (await call<{ suggestions: Suggestion[] }>(path, { signal })).suggestions;
+    },
+    account: (id: string) => call<Account>(accountPath(id)),
+    pauseAccount: (id: string) => call<Account>(`${accountPath(id)}/pause`, { method: "POST" }),
+    resumeAccount: (id: string) => call<Account>(`${accountPath(id)}/resume`, { method: "POST" }),
+    removeAccount: (id: string) =>
+      receive(accountPath(id), { method: "DELETE" }, async () => undefined),
     changePassword: (id: string, password: string) =>
-      call<Account>(`/api/accounts/${encodeURIComponent(id)}/credential`, {
+      call<Account>(`${accountPath(id)}/credential`, {
         method: "PUT",
         body: { password },
         timeoutMs: LOGIN_TIMEOUT_MS,
@@ -91,18 +117,51 @@ export function createApi({ token, onUnauthorized, origin = "" }: ApiOptions) {
     messages: (query: MessageQuery) => call<MessagePage>(`/api/messages${queryString(query)}`),
     message: (id: string, signal?: AbortSignal) =>
       call<Message>(`/api/messages/${encodeURIComponent(id)}`, { signal }),
-    attachment: async (id: string, n: number, signal?: AbortSignal) => {
+    conversations: (query: ConversationQuery, signal?: AbortSignal) =>
+      call<ConversationPage>(`/api/conversations${queryString(query)}`, { signal }),
+    conversation: (id: string, signal?: AbortSignal) =>
+      call<Conversation>(`/api/conversations/${encodeURIComponent(id)}`, { signal }),
+    /** The messages of a conversation, the newest first. */
+    messagesOf: (
+      id: string,
+      query: { cursor?: string | null; limit: number },
+      signal?: AbortSignal,
+    ) => {
+      const params = queryString({ ...query, order: "newest" });
+      const path = `/api/conversations/${encodeURIComponent(id)}/messages${params}`;
+      return call<MessagePage>(path, { signal });
+    },
+    mailboxes: async (accountId: string) => {
+      const path = `/api/accounts/${encodeURIComponent(accountId)}/mailboxes`;
+      return (await call<{ mailboxes: Mailbox[] }>(path)).mailboxes;
+    },
+    setAside: async (accountId: string) => {
+      const path = `/api/accounts/${encodeURIComponent(accountId)}/set-aside`;
+      return (await call<{ setAside: Aside[] }>(path)).setAside;
+    },
+    retrySetAside: (accountId: string) =>
+      call<{ jobId: string | null }>(
+        `/api/accounts/${encodeURIComponent(accountId)}/set-aside/retry`,
+        { method: "POST" },
+      ),
+    attachment: async (id: string, n: number, signal?: AbortSignal, onProgress?: OnProgress) => {
       const path = `/api/messages/${encodeURIComponent(id)}/attachments/${n}`;
       const options = { signal, timeoutMs: ATTACHMENT_TIMEOUT_MS };
-      return receive(path, options, (response) => response.blob());
+      return receive(path, options, (response) => bytesOf(response, onProgress));
     },
     search: (query: SearchQuery, signal?: AbortSignal) =>
       call<SearchPage>(`/api/search${queryString(query)}`, { signal }),
     sync: (accountId: string) =>
       call<{ jobId: string }>("/api/email/sync", { method: "POST", body: { accountId } }),
     job: (id: string) => call<Job>(`/api/jobs/${encodeURIComponent(id)}`),
+    changes: (accountId: string, since: Position) =>
+      call<ChangesPage>(changesPath(accountId, since)),
     realtimeToken: () => call<RealtimeToken>("/api/realtime-token", { method: "POST" }),
   };
+}
+
+function accountPath(id: string): string {
+  return `/api/accounts/${encodeURIComponent(id)}`;
 }
 
 async function send<T>(
@@ -153,11 +212,26 @@ async function json<T>(response: Response): Promise<T> {
   }
 }
 
+/** The body as it arrives; the type is left to whoever knows what the bytes are for. */
+async function bytesOf(response: Response, onProgress?: OnProgress): Promise<Blob> {
+  if (!onProgress || !response.body) return response.blob();
+  const total = Number(response.headers.get("content-length")) || null;
+  const pieces: Uint8Array<ArrayBuffer>[] = [];
+  let received = 0;
+  for (const reader = response.body.getReader(); ;) {
+    const { value, done } = await reader.read();
+    if (done) return new Blob(pieces);
+    pieces.push(value);
+    received += value.length;
+    onProgress(received, total);
+  }
+}
+
 /** Reads an RFC 9457 problem; any other body becomes a sentence with the status. */
 export function problemOf({ status, text }: { status: number; text: string }): ApiError {
   const fields = fieldsOf(text);
   const title = textOf(fields["title"]) ?? `The server answered ${status}`;
-  return new ApiError(status, title, textOf(fields["detail"]));
+  return new ApiError(status, title, textOf(fields["detail"]), textOf(fields["type"]));
 }
 
 function fieldsOf(text: string): Record<string, unknown> {
@@ -173,7 +247,7 @@ function textOf(value: unknown): string | undefined {
   return typeof value === "string" && value.trim() ? value : undefined;
 }
 
-function queryString(query: MessageQuery | SearchQuery): string {
+function queryString(query: object): string {
   const given = Object.entries(query).filter(([, value]) => value !== null && value !== undefined);
   const params = new URLSearchParams(given.map(([name, value]) => [name, String(value)]));
   return params.size ? `?${params.toString()}` : "";

@@ -5,7 +5,8 @@ const POLICY_WITH_IMAGES = `${POLICY} https:; upgrade-insecure-requests`;
 
 const STYLE = `
 :root { color-scheme: light; }
-body { margin: 0; padding: 20px 24px; background: #fff; color: #1d2023;
+html { overflow-y: hidden; overflow-x: auto; }
+body { display: flow-root; margin: 0; padding: 8px 24px 24px; background: #fff; color: #1d2023;
   font: 15px/1.55 -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif;
   overflow-wrap: break-word; }
 img { max-width: 100%; height: auto; }
@@ -33,16 +34,25 @@ export function frameDocument(
   return `<!doctype html><html><head><meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="${policy}">
 <meta name="referrer" content="no-referrer"><base target="_blank">
-<style>${STYLE}</style></head><body>${withImages(html, images, inline)}</body></html>`;
+<style>${STYLE}</style></head><body>${shown(html, images, inline)}</body></html>`;
 }
 
-function withImages(html: string, remote: boolean, inline: ReadonlyMap<string, string>): string {
+function shown(html: string, remote: boolean, inline: ReadonlyMap<string, string>): string {
   const body = parse(html);
   for (const image of body.querySelectorAll('img[src^="cid:" i]')) {
     const url = inline.get(contentId(image.getAttribute("src") ?? ""));
     // Without an address it is not shown at all, rather than as a broken image.
     if (url) image.setAttribute("src", url);
     else image.removeAttribute("src");
+  }
+  for (const link of body.querySelectorAll("a[href]")) {
+    const leads = /^(?:https?|mailto):/i.test(link.getAttribute("href") ?? "");
+    if (!leads) {
+      link.removeAttribute("href");
+      continue;
+    }
+    link.setAttribute("target", "_blank");
+    link.setAttribute("rel", "noopener noreferrer");
   }
   for (const image of remote ? body.querySelectorAll("img[data-src]") : []) {
     const address = image.getAttribute("data-src") ?? "";

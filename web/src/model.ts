@@ -1,9 +1,8 @@
 /** The REST API's and the gateway's shapes, as the contract names them. Times are ISO 8601. */
 
-export interface Person {
-  name: string;
-  address: string;
-}
+import type { MessageSummary, Person } from "postwire-react";
+
+export type { MessageSummary, Person } from "postwire-react";
 
 export type AccountState = "connecting" | "active" | "paused" | "auth_failed" | "unreachable";
 export type Security = "tls" | "starttls" | "none";
@@ -15,6 +14,9 @@ export interface Account {
   port: number;
   security: Security;
   username: string;
+  auth: "password" | "oauth";
+  /** Of OAuth; null where there is a password. */
+  provider: string | null;
   /** How far back mail is kept in days; null means all of it. */
   windowDays: number | null;
   state: AccountState;
@@ -22,6 +24,10 @@ export interface Account {
   stateSince: string;
   /** Seconds between automatic syncs; null where none is scheduled. */
   syncEvery: number | null;
+  /** When it is next looked at by itself; null where that is not going to happen. */
+  nextSyncAt: string | null;
+  /** No login is tried before: the mail server wants to be left alone. */
+  busyUntil: string | null;
   lastSyncedAt: string | null;
   /** When all that is stored was last compared with the mail server. */
   auditedAt: string | null;
@@ -40,25 +46,58 @@ export interface NewAccount {
   username?: string;
 }
 
-export interface MessageSummary {
+/** Where an address may be able to log in; nothing of it was tried. */
+export interface Suggestion {
+  host: string;
+  port: number;
+  security: Security;
+  username: string;
+  source: "provider" | "mx" | "srv" | "guess";
+  provider: string | null;
+  /** The OAuth provider that could be used for it. */
+  oauth: string | null;
+  /** What to know before the first login, in words, and where that is explained. */
+  note: string | null;
+  help: string | null;
+}
+
+export interface Mailbox {
+  id: string;
+  name: string;
+  /** As RFC 6154 has it, with its backslash; null where the server says none. */
+  specialUse: string | null;
+}
+
+/** A message that could not be stored, and when that is tried again. */
+export interface Aside {
+  mailboxId: string;
+  mailbox: string;
+  uid: number;
+  error: string;
+  retryAt: string;
+}
+
+/** A conversation as a list shows it; `snippet` is of its newest message. */
+export interface Conversation {
   id: string;
   accountId: string;
-  mailboxes: string[];
+  /** Of its first message. */
   subject: string;
-  from: Person[];
-  to: Person[];
-  date: string | null;
-  internalDate: string;
-  direction: "inbound" | "outbound";
+  /** The first 20 who appeared in it, senders and recipients. */
+  participants: Person[];
+  /** Those of them who came in by writing, and who wrote last. */
+  senders: Person[];
   snippet: string;
-  unread: boolean;
-  flags: string[];
+  lastMessageAt: string;
+  messages: number;
+  unread: number;
   hasAttachments: boolean;
-  /** Bytes, as the mail server counts them. */
-  size: number;
-  revision: number;
-  /** What could not be read of this message, in words. */
-  problem: string | null;
+}
+
+/** The one with the newest message first. */
+export interface ConversationPage {
+  conversations: Conversation[];
+  nextCursor: string | null;
 }
 
 export interface Attachment {
@@ -124,43 +163,6 @@ export interface Job {
   state: "waiting" | "active" | "delayed" | "completed" | "failed";
   found: number;
   error: string | null;
-}
-
-export interface RealtimeToken {
-  token: string;
-  expiresAt: string;
-  /** The gateway's address; empty means the page's own origin. */
-  url: string;
-}
-
-/** The payload of `email:synced`, `email:new`, `sync:progress`, `sync:failed`, `account:state`. */
-export interface SyncEvent {
-  accountId: string;
-  userId: string;
-  emailAddress: string;
-  /** Messages, not batches. */
-  count: number;
-  timestamp: string;
-  type: "sync" | "push" | "flags" | "expunged" | "reset" | "progress" | "state" | "failed";
-  epoch: number;
-  revision: number;
-  receivedAt: string | null;
-  state?: string;
-  stateReason?: string | null;
-  done?: number;
-  total?: number;
-  error?: string;
-}
-
-export interface Room {
-  userId?: string;
-  accountId?: string;
-}
-
-/** The gateway's answer to `join` and `leave`. */
-export interface RoomAck {
-  ok: boolean;
-  joined?: string[];
-  left?: string[];
-  error?: string;
+  /** Its place in the queue, from 1; null where it does not wait. */
+  position: number | null;
 }

@@ -30,9 +30,37 @@ export function ago(iso: string, now: number, locale?: string): string {
   return words.format(-Math.floor(age / DAY), "day");
 }
 
+/** When something is due, in a sentence: `now`, `in 5 minutes`, `tomorrow`. */
+export function until(iso: string, now: number, locale?: string): string {
+  const left = Date.parse(iso) - now;
+  if (Number.isNaN(left) || left < MINUTE) return "now";
+  const words = new Intl.RelativeTimeFormat(locale, { numeric: "auto" });
+  if (left < HOUR) return words.format(Math.round(left / MINUTE), "minute");
+  if (left < DAY) return words.format(Math.round(left / HOUR), "hour");
+  return words.format(Math.round(left / DAY), "day");
+}
+
 /** The whole date and time, for titles and the open message. */
 export function fullTime(iso: string, locale?: string): string {
   const then = new Date(iso);
   if (Number.isNaN(then.getTime())) return "";
   return then.toLocaleString(locale, { dateStyle: "full", timeStyle: "short" });
+}
+
+/** How long something takes, roughly: `a few seconds`, `about 2 minutes`. */
+export function duration(seconds: number, locale?: string): string {
+  if (seconds < 10) return "a few seconds";
+  const [count, unit] =
+    seconds < 60
+      ? [Math.round(seconds / 10) * 10, "second"]
+      : seconds < 90 * 60
+        ? [Math.round(seconds / 60), "minute"]
+        : [Math.round(seconds / 3600), "hour"];
+  const words = new Intl.NumberFormat(locale, { style: "unit", unit, unitDisplay: "long" });
+  return `about ${words.format(count)}`;
+}
+
+/** A time of this day, such as `14:02`. */
+export function clockTime(ms: number, locale?: string): string {
+  return new Date(ms).toLocaleTimeString(locale, { timeStyle: "short" });
 }

@@ -1,27 +1,6 @@
-/** What the page says about accounts, people and sizes. */
+/** What the page says about people, messages and sizes. */
 
-import type { Account, AccountState, MessageSummary, Person } from "./model";
-import { ago } from "./time";
-
-const STATES: Record<AccountState, string> = {
-  connecting: "Connecting…",
-  active: "Up to date",
-  paused: "Paused",
-  auth_failed: "Sign-in failed",
-  unreachable: "Server unreachable",
-};
-
-/** An account's state in words, with the reason or the last sync where there is one. */
-export function stateWords(account: Account, now: number): string {
-  const state = STATES[account.state] ?? account.state;
-  if (account.stateReason) return `${state}: ${account.stateReason}`;
-  if (account.state !== "active") return state;
-  return account.lastSyncedAt ? `Synced ${ago(account.lastSyncedAt, now)}` : "Waiting for mail";
-}
-
-export function isTroubled(account: Account): boolean {
-  return account.state === "auth_failed" || account.state === "unreachable";
-}
+import type { Conversation, MessageSummary, Person } from "./model";
 
 export function nameOf(person: Person | undefined): string {
   return person?.name.trim() || person?.address || "";
@@ -33,8 +12,27 @@ export function correspondent(message: MessageSummary): string {
   return `To: ${message.to.map(nameOf).join(", ") || "nobody"}`;
 }
 
-export function subjectOf(message: MessageSummary): string {
-  return message.subject.trim() || "(no subject)";
+/** Names of a conversation that a row has room for. */
+const NAMES = 3;
+
+/** Who a conversation is with: those who write in it, or whom its owner alone writes to. */
+export function participantsOf(conversation: Conversation, own: ReadonlySet<string>): string {
+  const others = ({ address }: Person) => !own.has(address);
+  const senders = conversation.senders.filter(others);
+  if (senders.length) return namesOf(senders);
+  const written = conversation.participants.filter(others);
+  if (written.length) return `To: ${namesOf(written)}`;
+  return namesOf(conversation.senders) || "Unknown sender";
+}
+
+function namesOf(people: Person[]): string {
+  const named = people.map(nameOf).filter(Boolean);
+  const shown = named.slice(0, NAMES).join(", ");
+  return named.length > NAMES ? `${shown} +${named.length - NAMES}` : shown;
+}
+
+export function subjectOf({ subject }: { subject: string }): string {
+  return subject.trim() || "(no subject)";
 }
 
 /** What the toast says; the sender is named where one message came and its sender is known. */

@@ -59,7 +59,7 @@ test("an attachment is saved under its name, its bytes without their type", asyn
   });
   render(<Attachments api={api} message={whole({ attachments: [report] })} />);
   expect(screen.getByRole("listitem").textContent).toContain("24 KB");
-  fireEvent.click(screen.getByRole("button", { name: "report.pdf" }));
+  fireEvent.click(screen.getByRole("button", { name: "Save report.pdf" }));
   await waitFor(() => expect(saved).toEqual([["report.pdf", "blob:x"]]));
   expect(asked).toEqual([["m1", 3]]);
   expect(made.mock.calls).toMatchObject([[{ type: "application/octet-stream" }]]);
@@ -68,7 +68,7 @@ test("an attachment is saved under its name, its bytes without their type", asyn
 test("an attachment that cannot be had says why", async () => {
   const api = serving(() => Promise.reject(new Error("The mail server has it no more.")));
   render(<Attachments api={api} message={whole({ attachments: [report] })} />);
-  fireEvent.click(screen.getByRole("button", { name: "report.pdf" }));
+  fireEvent.click(screen.getByRole("button", { name: "Save report.pdf" }));
   expect((await screen.findByRole("alert")).textContent).toContain("has it no more");
 });
 

@@ -31,3 +31,12 @@ test("an image that came with the message is shown once it is there, and hidden 
   const source = frameDocument(html, false, new Map([["logo@x", "data:image/png;base64,AA=="]]));
   expect(source).toContain('<img src="data:image/png;base64,AA=="><img><img>');
 });
+
+test("each link opens apart and leads to the web or to a letter, or nowhere", () => {
+  const html = '<a href="https://a.example" rel="opener">A</a><a href="JavaScript:x()">B</a>';
+  const source = frameDocument(`${html}<a href="mailto:a@b.example">C</a>`, false);
+  expect(source).toContain(
+    '<a href="https://a.example" rel="noopener noreferrer" target="_blank">A</a><a>B</a>',
+  );
+  expect(source).toContain('<a href="mailto:a@b.example"');
+});

@@ -1,12 +1,13 @@
-/** Messages, accounts and events for tests; each test says only what it is about. */
+/** Messages for tests; each test says only what it is about. */
 
-import type { MessagePage, MessageSummary, SyncEvent } from "../src/model";
+import type { MessagePage, MessageSummary } from "../src/model";
 
 /** A message whose internalDate is `n` minutes into the day, so that a larger `n` is newer. */
 export function message(n: number, more: Partial<MessageSummary> = {}): MessageSummary {
   return {
     id: `m${n}`,
     accountId: "a1",
+    conversationId: `c${n}`,
     mailboxes: ["INBOX"],
     subject: `Subject ${n}`,
     from: [{ name: "Ines Carvalho", address: "ines@example.com" }],
@@ -31,21 +32,4 @@ export function page(numbers: number[], nextCursor: string | null): MessagePage 
 
 export function idsOf({ messages }: MessagePage): string[] {
   return messages.map(({ id }) => id);
-}
-
-let revision = 0;
-
-export function syncEvent(more: Partial<SyncEvent> = {}): SyncEvent {
-  return {
-    accountId: "a1",
-    userId: "u1",
-    emailAddress: "mara@example.com",
-    count: 1,
-    timestamp: "2025-06-01T00:00:00Z",
-    type: "push",
-    epoch: 1,
-    revision: ++revision,
-    receivedAt: null,
-    ...more,
-  };
 }

@@ -1,7 +1,5 @@
 import { beforeEach, describe, expect, test } from "vitest";
-import { cleanToken, dropToken, subjectOf, takeToken, tokenInFragment } from "../src/token";
-
-const jwt = (payload: string) => `x.${Buffer.from(payload).toString("base64url")}.y`;
+import { cleanToken, dropToken, takeToken, tokenInFragment } from "../src/token";
 
 describe("a fragment", () => {
   test.each([
@@ -54,15 +52,4 @@ describe("a token handed over in the address", () => {
     expect(takeToken()).toBeNull();
     expect(location.hash).toBe("#message=m1");
   });
-});
-
-describe("the subject of a token", () => {
-  test("is read from its claims", () => {
-    expect(subjectOf(jwt('{"sub":"user-??>"}'))).toBe("user-??>");
-  });
-
-  test.each(["", "no-jwt", jwt("[]"), jwt("{}"), jwt("null"), "a.%%.c"])(
-    "is null for %j",
-    (token) => expect(subjectOf(token)).toBeNull(),
-  );
 });

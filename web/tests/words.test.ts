@@ -1,20 +1,7 @@
 import { expect, test } from "vitest";
-import type { Account } from "../src/model";
-import { arrivalWords, correspondent, sizeWords, stateWords } from "../src/words";
+import type { Conversation } from "../src/model";
+import { arrivalWords, correspondent, participantsOf, sizeWords } from "../src/words";
 import { message } from "./given";
-
-const account = (more: Partial<Account>) =>
-  ({ state: "active", stateReason: null, ...more }) as Account;
-
-test("a state comes with its reason", () => {
-  const refused = account({ state: "auth_failed", stateReason: "The password was refused." });
-  expect(stateWords(refused, 0)).toBe("Sign-in failed: The password was refused.");
-});
-
-test("an account in order says when it was synced", () => {
-  const synced = account({ lastSyncedAt: new Date(0).toISOString() });
-  expect(stateWords(synced, 10_000)).toBe("Synced just now");
-});
 
 test("one new message is told with its sender, several with their number", () => {
   expect(arrivalWords(1, "Ines")).toBe("1 new email from Ines");
@@ -30,6 +17,22 @@ test("a row names the sender, and the recipients of sent mail", () => {
   expect(correspondent(message(1))).toBe("Ines Carvalho");
   expect(correspondent(message(1, { direction: "outbound", to }))).toBe("To: Bo, cy@example.com");
   expect(correspondent(message(1, { from: [] }))).toBe("Unknown sender");
+});
+
+const person = (name: string) => ({ name, address: `${name}@example.com` });
+
+test("a conversation is with those who write in it, or whom its owner alone writes to", () => {
+  const people = ["me", "Bo", "Cy", "Di", "Ed"].map(person);
+  const names = (...senders: number[]) =>
+    participantsOf(
+      { senders: senders.map((n) => people[n]), participants: people } as Conversation,
+      new Set(["me@example.com"]),
+    );
+  expect(names(1, 0)).toBe("Bo");
+  expect(names(1, 2, 3, 4)).toBe("Bo, Cy, Di +1");
+  expect(names(0)).toBe("To: Bo, Cy, Di +1");
+  const alone = { senders: [people[0]], participants: [people[0]] } as Conversation;
+  expect(participantsOf(alone, new Set(["me@example.com"]))).toBe("me");
 });
 
 test.each([

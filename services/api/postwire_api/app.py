@@ -22,6 +22,7 @@ from postwire_api import (
     auth,
     changes,
     conversations,
+    discover,
     docs,
     headers,
     jobs,
@@ -35,6 +36,7 @@ from postwire_api import (
     set_aside,
     sync,
 )
+from postwire_api.names import Names
 from postwire_api.pulse import Pulse
 from postwire_api.queue import Queue
 from postwire_api.traffic import Traffic
@@ -53,11 +55,13 @@ def create_app(settings: ApiSettings) -> Litestar:
     """
     keyring = make_keyring(settings.credential_keys.get_secret_value())
     providers = make_providers(settings.oauth_providers.get_secret_value())
+    names = Names(settings.dns_servers)
     return Litestar(
         route_handlers=[_api(settings), *_page(settings)],
         dependencies={
             "keyring": Provide(lambda: keyring, sync_to_thread=False),
             "providers": Provide(lambda: providers, sync_to_thread=False),
+            "names": Provide(lambda: names, sync_to_thread=False),
             "store": _from_state("store"),
             "queue": _from_state("queue"),
         },
@@ -86,6 +90,7 @@ def _api(settings: ApiSettings) -> Router:
             sync.remove_schedule,
             accounts.add_account,
             accounts.list_accounts,
+            discover.discover_account,
             accounts.read_account,
             accounts.remove_account,
             accounts.pause_account,

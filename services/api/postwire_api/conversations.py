@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from litestar import get
 from litestar.params import FromPath, QueryParameter
@@ -70,7 +70,7 @@ def read_conversation(user: User, store: Store, conversation_id: FromPath[str]) 
 
 @get(
     "/conversations/{conversation_id:str}/messages",
-    summary="List the messages of a conversation, oldest first",
+    summary="List the messages of a conversation, oldest first unless asked otherwise",
     responses=problems.documented(_404="There is no such conversation."),
     sync_to_thread=True,
 )
@@ -79,19 +79,22 @@ def list_conversation_messages(
     user: User,
     store: Store,
     conversation_id: FromPath[str],
+    order: Annotated[
+        Literal["oldest", "newest"],
+        QueryParameter(description="Which message is first; a cursor goes on in its own order."),
+    ] = "oldest",
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
 ) -> Messages:
     """All its messages, whichever mailboxes they lie in; of the one it became part of, if any."""
     thread = ids.thread_id(conversation_id)
-    after = _position(cursor)
+    at = _position(cursor)
     with snapshot(store) as connection:
-        found = conversations.messages_of(
-            connection,
-            *conversations.find_thread(connection, user, thread),
-            after=after,
-            limit=limit + 1,
-        )
+        account, whole = conversations.find_thread(connection, user, thread)
+        if order == "newest":
+            found = conversations.newest_of(connection, account, whole, before=at, limit=limit + 1)
+        else:
+            found = conversations.messages_of(connection, account, whole, after=at, limit=limit + 1)
     shown, following = cursors.page(found, limit, _end_of_messages)
     return Messages(messages=[MessageSummary.of(one) for one in shown], next_cursor=following)
 

@@ -10,7 +10,7 @@ from litestar.params import SkipValidation
 from postwire import oauth
 from postwire.credentials import Keyring
 from postwire.store.pool import Pool
-from postwire_api import queue
+from postwire_api import names, queue
 
 #: The id of the user who asks.
 User: TypeAlias = NamedDependency[SkipValidation[str]]
@@ -18,3 +18,4 @@ Store: TypeAlias = NamedDependency[SkipValidation[Pool]]
 Queue: TypeAlias = NamedDependency[SkipValidation[queue.Queue]]
 Keys: TypeAlias = NamedDependency[SkipValidation[Keyring]]
 Providers: TypeAlias = NamedDependency[SkipValidation[oauth.Providers]]
+DnsNames: TypeAlias = NamedDependency[SkipValidation[names.Names]]

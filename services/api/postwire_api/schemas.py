@@ -13,10 +13,8 @@ from msgspec import Meta
 from postwire import model
 from postwire.model import AccountState, Direction, JobState, Reason, Security
 from postwire.store import accounts, changes, mailboxes, set_aside
-from postwire_api import filenames
+from postwire_api import filenames, names
 
-#: RFC 1123 §2.1, with the underscore that container networks like to use.
-_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 #: Rough on purpose: only the mail server knows which addresses it has.
 _ADDRESS = re.compile(r"[^@\s\x00-\x1f\x7f]{1,64}@[^@\s\x00-\x1f\x7f]{1,255}")
 #: What a line of IMAP cannot hold (RFC 3501 §9, TEXT-CHAR).
@@ -85,8 +83,7 @@ class NewAccount(_In, kw_only=True):
 
     def __post_init__(self) -> None:
         """Check what a pattern could not say in words."""
-        if not _ADDRESS.fullmatch(self.address):
-            raise ValueError("address: write it as name@example.com")
+        check_address(self.address)
         if not _is_host(self.host):
             raise ValueError("host: write a host name like imap.example.com, or an IP address")
         if _UNSENDABLE.search(self.username or ""):
@@ -121,6 +118,16 @@ class NewCredential(_In, kw_only=True):
         _check_login(self.password, self.oauth)
 
 
+def check_address(address: str) -> None:
+    """Let nothing pass that is no address.
+
+    Raises:
+        ValueError: how it is to be written.
+    """
+    if not _ADDRESS.fullmatch(address):
+        raise ValueError("address: write it as name@example.com")
+
+
 def _check_terms(terms: list[str] | None) -> None:
     # PostgreSQL keeps no NUL and no half of a surrogate pair, and no mailbox has such a name.
     if terms and any(_UNSENDABLE.search(term) or not _is_text(term) for term in terms):
@@ -135,7 +142,7 @@ def _is_host(host: str) -> bool:
     try:
         ipaddress.ip_address(host)
     except ValueError:
-        return all(_LABEL.fullmatch(label) for label in host.removesuffix(".").split("."))
+        return names.is_host(host)
     return True
 
 
@@ -144,6 +151,35 @@ def _check_login(password: str | None, oauth: Grant | None) -> None:
         raise ValueError("give either password or oauth")
     if password and _UNSENDABLE.search(password):
         raise ValueError("password: it may not hold line breaks or NUL")
+
+
+Source = Literal["provider", "mx", "srv", "guess"]
+
+
+class Suggestion(_Out, kw_only=True):
+    """Where an address may be able to log in; nothing of it was tried."""
+
+    host: str
+    port: int
+    security: Security
+    username: str
+    #: Who says so: what is known of a `provider`, its mail servers in the domain's `mx`, the
+    #: domain's `srv` records (RFC 6186), or nobody: a `guess` at a name that exists.
+    source: Source
+    #: Its name, where it is a known one.
+    provider: str | None
+    #: The OAuth provider that this installation could use for it.
+    oauth: str | None
+    #: What to know before the first login, in words.
+    note: str | None
+    #: The page that explains it.
+    help: str | None
+
+
+class Suggestions(_Out, kw_only=True):
+    """The best one first; none where nothing was found."""
+
+    suggestions: list[Suggestion]
 
 
 class SyncRequest(_In, kw_only=True):
@@ -176,6 +212,10 @@ class Account(_Out, kw_only=True):
     state_reason: str | None
     state_since: datetime
     sync_every: int | None
+    #: When the account is next looked at by itself; null where that is not going to happen.
+    next_sync_at: datetime | None
+    #: No login is tried before: the mail server wants to be left alone.
+    busy_until: datetime | None
     last_synced_at: datetime | None
     audited_at: datetime | None
     epoch: int
@@ -201,6 +241,8 @@ class Account(_Out, kw_only=True):
             state_reason=account.state_reason,
             state_since=account.state_since,
             sync_every=account.sync_every,
+            next_sync_at=account.next_sync_at if _is_scheduled(account) else None,
+            busy_until=account.busy_until if account.busy_seconds else None,
             last_synced_at=account.last_synced_at,
             audited_at=account.audited_at,
             epoch=account.epoch,
@@ -208,6 +250,10 @@ class Account(_Out, kw_only=True):
             unread=unread,
             created_at=account.created_at,
         )
+
+
+def _is_scheduled(account: model.Account) -> bool:
+    return account.sync_every is not None and account.state in ("active", "unreachable")
 
 
 class Accounts(_Out, kw_only=True):
@@ -487,6 +533,10 @@ class Conversation(_Out, kw_only=True):
     account_id: str
     subject: Annotated[str, Meta(description="Of its first message.")]
     participants: Annotated[list[Address], Meta(description="The first 20 who appeared in it.")]
+    senders: Annotated[
+        list[Address],
+        Meta(description="Those of them who came in by writing, and who wrote last."),
+    ]
     snippet: str
     last_message_at: datetime
     messages: int
@@ -502,6 +552,7 @@ class Conversation(_Out, kw_only=True):
             account_id=conversation.account_id,
             subject=conversation.subject,
             participants=people(conversation.participants),
+            senders=people(conversation.senders),
             snippet=conversation.snippet,
             last_message_at=conversation.last_message_at,
             messages=conversation.messages,

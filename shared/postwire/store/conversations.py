@@ -119,6 +119,35 @@ def messages_of(
     return [messages.from_row(row) for row in listed]
 
 
+def newest_of(
+    connection: Connection[TupleRow],
+    account_id: AccountId,
+    thread_id: ThreadId,
+    *,
+    before: Position | None,
+    limit: int,
+) -> list[Message]:
+    """The messages of a thread, newest first, without bodies."""
+    internaldate, id_ = before or (None, None)
+    cursor = connection.cursor(row_factory=dict_row)
+    listed = cursor.execute(
+        """
+        SELECT newest.*, placed.mailboxes, placed.flags
+          FROM (SELECT message.*
+                  FROM message
+                 WHERE account_id = %(account)s AND thread_id = %(thread)s AND expunged_at IS NULL
+                   AND (internaldate, id) < (coalesce(%(at)s::timestamptz, 'infinity'),
+                                             coalesce(%(id)s::bigint, 0))
+                 ORDER BY internaldate DESC, id DESC
+                 LIMIT %(limit)s) AS newest
+          CROSS JOIN placed(newest.account_id, newest.id)
+         ORDER BY newest.internaldate DESC, newest.id DESC
+        """,
+        {"account": account_id, "thread": thread_id, "at": internaldate, "id": id_, "limit": limit},
+    )
+    return [messages.from_row(row) for row in listed]
+
+
 def _newest(
     connection: Connection[TupleRow],
     user_id: str,
@@ -202,6 +231,7 @@ def _conversations(
         """
         SELECT thread.id, thread.account_id, thread.subject, thread.participants,
                newest.snippet, newest.internaldate AS last_message_at, newest.id AS newest,
+               newest.addresses -> 'from_' AS wrote_last,
                counted.messages, counted.unread, counted.has_attachments, counted.revision
           FROM unnest(%s::uuid[], %s::bigint[], %s::bigint[]) WITH ORDINALITY
                     AS shown (account_id, thread_id, message_id, n)
@@ -217,4 +247,7 @@ def _conversations(
 
 
 def _conversation(row: dict[str, Any]) -> Conversation:
-    return Conversation(**row | {"participants": threads.participants(row["participants"])})
+    kept, last = row.pop("participants"), row.pop("wrote_last")
+    return Conversation(
+        **row, participants=threads.participants(kept), senders=threads.senders(kept, last or ())
+    )

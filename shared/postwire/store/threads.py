@@ -135,6 +135,15 @@ def participants(kept: Iterable[Sequence[Any]]) -> tuple[Address, ...]:
     return tuple(Address(name, address) for _, _, name, address in kept)
 
 
+def senders(kept: Iterable[Sequence[Any]], last: Sequence[Sequence[str]]) -> tuple[Address, ...]:
+    """Those who first appeared as the sender of a message, and the senders `last` of all."""
+    began = [(name, address) for _, n, name, address in kept if n == 0]
+    once: dict[str, Address] = {}
+    for name, address in [*began, *last]:
+        once.setdefault(address.casefold(), Address(name, address))
+    return tuple(once.values())
+
+
 def _keys(arrival: Arrival) -> list[bytes]:
     """What links a message to others; In-Reply-To counts where there are no References (§3)."""
     headers = arrival.headers

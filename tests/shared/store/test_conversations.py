@@ -10,7 +10,15 @@ import psycopg
 import pytest
 
 from postwire.errors import NotFound
-from postwire.model import Account, Conversation, Incoming, Mailbox, MessageId, ThreadId
+from postwire.model import (
+    Account,
+    Address,
+    Conversation,
+    Incoming,
+    Mailbox,
+    MessageId,
+    ThreadId,
+)
 from postwire.store import accounts, conversations, mailboxes, placements, threads
 from postwire.store.conversations import Position
 from postwire.store.pool import Pool, make_pool, snapshot, transaction
@@ -78,6 +86,32 @@ def test_a_conversation_has_the_subject_of_its_first_and_the_snippet_of_its_last
     assert found.last_message_at == answer.internaldate
     assert (found.messages, found.unread, found.has_attachments) == (2, 1, False)
     assert [one.address for one in found.participants] == ["bob@example.com", "ann@example.com"]
+    assert [one.address for one in found.senders] == ["bob@example.com"]
+
+
+def test_who_was_written_to_is_among_the_senders_once_the_last_word_is_theirs(store: Pool) -> None:
+    # Given a letter of Bob's to Ann
+    account = rows.active(store)
+    store_in(store, account, "INBOX", letter(1))
+    assert [one.address for one in read(store, 1).senders] == ["bob@example.com"]
+    # When she answers
+    answer = letter(2, 1, from_=(Address("Ann", "ann@example.com"),))
+    store_in(store, account, "Sent", answer)
+    # Then she is among them, after him
+    assert [one.address for one in read(store, 1).senders] == ["bob@example.com", "ann@example.com"]
+
+
+def test_the_newest_messages_of_a_conversation_come_first_where_asked_for(store: Pool) -> None:
+    # Given a conversation of three
+    account = rows.active(store)
+    store_in(store, account, "INBOX", letter(1), letter(2, 1), letter(3, 1))
+    # Then they are read from the newest down, page by page
+    with snapshot(store) as connection:
+        first = conversations.newest_of(connection, account.id, ThreadId(1), before=None, limit=2)
+        at = (first[-1].internaldate, first[-1].id)
+        second = conversations.newest_of(connection, account.id, ThreadId(1), before=at, limit=2)
+    assert [one.headers.subject for one in first] == ["Message 3", "Message 2"]
+    assert [one.headers.subject for one in second] == ["Message 1"]
 
 
 def test_counts_are_true_whatever_another_changes(store: Pool) -> None:

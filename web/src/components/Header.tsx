@@ -1,5 +1,8 @@
-import type { ReactNode } from "react";
-import type { LinkStatus } from "../link";
+import type { LinkStatus } from "postwire-react";
+import { type ReactNode, useState } from "react";
+import { clockTime } from "../time";
+import { Settings } from "./Settings";
+import "./Header.css";
 
 interface Props {
   status: LinkStatus;
@@ -39,20 +42,31 @@ export function Header(props: Props) {
           {newEmailCount} new
         </button>
       )}
+      <Settings />
     </header>
   );
 }
 
-const MARKS: Record<LinkStatus, string> = {
-  live: "Live",
-  "catching-up": "Catching up…",
-  stale: "Offline — reconnecting",
-};
-
+/** What the page knows of the mail; the words are read aloud as they change. */
 function LiveMark({ status }: { status: LinkStatus }) {
   return (
     <output className="live-mark" data-testid="live-mark" data-status={status}>
-      {MARKS[status]}
+      {status === "live" && "Live"}
+      {status === "catching-up" && "Catching up…"}
+      {status === "stale" && <Offline />}
     </output>
+  );
+}
+
+/** The connection is tried again all the time, so there is nothing to press. */
+function Offline() {
+  const [since] = useState(Date.now);
+  return (
+    <>
+      <span>
+        Offline<span className="live-since"> since {clockTime(since)}</span>
+      </span>{" "}
+      <span className="live-hint">New mail shows once the connection is back.</span>
+    </>
   );
 }

@@ -1,19 +1,26 @@
-import { useEffect, useRef, useState, type FormEvent } from "react";
+import { useRef, useState, type FormEvent } from "react";
+import { useKeys } from "../hooks/useKeys";
+import { SearchFilters } from "./SearchFilters";
+import "./SearchField.css";
+
+interface Props {
+  /** What is searched for now; another is another element. */
+  looked: string;
+  /** Told what to search for; empty ends the search. */
+  onSearch: (looked: string) => void;
+}
 
 /** The field to search in: `/` goes to it, Enter searches, Escape and the button clear it. */
-export function SearchField({ onSearch }: { onSearch: (looked: string) => void }) {
+export function SearchField({ looked, onSearch }: Props) {
   const field = useRef<HTMLInputElement>(null);
-  const [typed, setTyped] = useState("");
-
-  useEffect(() => {
-    const onKey = (event: KeyboardEvent) => {
-      if (event.key !== "/" || event.ctrlKey || event.metaKey || isTyping(event.target)) return;
-      event.preventDefault();
+  const [typed, setTyped] = useState(looked);
+  const [filtering, setFiltering] = useState(false);
+  useKeys({
+    "/": () => {
       field.current?.focus();
-    };
-    addEventListener("keydown", onKey);
-    return () => removeEventListener("keydown", onKey);
-  }, []);
+      field.current?.select();
+    },
+  });
 
   const search = (event: FormEvent) => {
     event.preventDefault();
@@ -24,6 +31,12 @@ export function SearchField({ onSearch }: { onSearch: (looked: string) => void }
     onSearch("");
     field.current?.focus();
   };
+  const filter = (query: string) => {
+    setFiltering(false);
+    setTyped(query);
+    onSearch(query);
+    field.current?.focus();
+  };
 
   return (
     <search className="search">
@@ -32,9 +45,9 @@ export function SearchField({ onSearch }: { onSearch: (looked: string) => void }
           ref={field}
           aria-label="Search mail"
           placeholder="Search mail"
-          title="Words, phrases in quotes, from:, to:, subject:, after:, in:, has:attachment, is:unread"
           maxLength={1000}
           autoComplete="off"
+          enterKeyHint="search"
           value={typed}
           onChange={(event) => setTyped(event.target.value)}
           onKeyDown={(event) => event.key === "Escape" && clear()}
@@ -44,13 +57,18 @@ export function SearchField({ onSearch }: { onSearch: (looked: string) => void }
             Clear
           </button>
         )}
+        <button
+          type="button"
+          className="quiet"
+          aria-expanded={filtering}
+          onClick={() => setFiltering(!filtering)}
+        >
+          Filters
+        </button>
       </form>
+      {filtering && (
+        <SearchFilters words={typed} onSearch={filter} onClose={() => setFiltering(false)} />
+      )}
     </search>
-  );
-}
-
-function isTyping(target: EventTarget | null): boolean {
-  return (
-    target instanceof HTMLElement && target.closest("input, textarea, select, dialog") !== null
   );
 }

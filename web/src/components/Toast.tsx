@@ -1,3 +1,5 @@
+import "./Toast.css";
+
 interface Props {
   toast: { words: string; key: number } | null;
   onDismiss: () => void;

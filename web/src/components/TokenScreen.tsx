@@ -1,5 +1,6 @@
 import { useId, useState, type FormEvent } from "react";
 import { cleanToken } from "../token";
+import "./TokenScreen.css";
 
 interface Props {
   reason: string | null;

@@ -1,10 +1,11 @@
+import { coalesce, useSocket } from "postwire-react";
 import { useEffect, useMemo, useState } from "react";
 import type { Api } from "../api";
-import { coalesce } from "../coalesce";
 import type { Account } from "../model";
-import { useSocket } from "./useSocket";
 
 const REFRESH_GAP_MS = 500;
+/** A sync that finds nothing tells nobody, so when it was is asked for. */
+const LOOK_MS = 60_000;
 const EVENTS = ["email:synced", "email:new", "account:state", "sync:failed"];
 
 export interface Accounts {
@@ -36,10 +37,15 @@ export function useAccounts(api: Api): Accounts {
 
   useEffect(() => {
     const again = () => void refresh().catch(() => undefined);
+    const look = () => document.visibilityState === "visible" && again();
     again();
+    const timer = setInterval(look, LOOK_MS);
+    document.addEventListener("visibilitychange", look);
     const stop = onCatchUp(refresh);
     for (const event of EVENTS) on(event, again);
     return () => {
+      clearInterval(timer);
+      document.removeEventListener("visibilitychange", look);
       stop();
       for (const event of EVENTS) off(event, again);
     };

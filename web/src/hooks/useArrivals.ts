@@ -1,8 +1,7 @@
+import { useSocket, type SyncEvent } from "postwire-react";
 import { useCallback, useEffect, useState } from "react";
 import type { Api } from "../api";
-import type { SyncEvent } from "../model";
 import { arrivalWords, nameOf } from "../words";
-import { useSocket } from "./useSocket";
 
 const SHOWN_MS = 7000;
 /** Events that come this close together are told in one toast. */

@@ -1,19 +1,18 @@
 import { useEffect, useState } from "react";
 import type { Api } from "../api";
 import type { InlineImage, Message } from "../model";
+import { dataUrl, IMAGES } from "../preview";
 
 /** Images of one message that are fetched, the bytes of one as transferred, and of all. */
 const MOST = 20;
 const LARGEST = 4 * 1024 * 1024;
 const ALL = 12 * 1024 * 1024;
-/** What may become a data: URL; everything else stays an attachment. */
-const TYPES = new Set(["image/png", "image/jpeg", "image/gif", "image/webp"]);
 
 /** Those images that are fetched, in the order of the message, until there is no more room. */
 export function withinBounds(images: InlineImage[]): InlineImage[] {
   let room = ALL;
   return images
-    .filter(({ contentType, size }) => TYPES.has(contentType) && size <= LARGEST)
+    .filter(({ contentType, size }) => IMAGES.has(contentType) && size <= LARGEST)
     .filter(({ size }) => (room -= size) >= 0)
     .slice(0, MOST);
 }
@@ -39,13 +38,4 @@ export function useInlineImages(api: Api, message: Message): Map<string, string>
   }, [api, message]);
 
   return found;
-}
-
-function dataUrl(bytes: Blob, contentType: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const reader = new FileReader();
-    reader.addEventListener("load", () => resolve(reader.result as string));
-    reader.addEventListener("error", () => reject(new Error("The image cannot be read.")));
-    reader.readAsDataURL(new Blob([bytes], { type: contentType }));
-  });
 }
