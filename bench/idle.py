@@ -143,6 +143,7 @@ def prepare(stack: ExitStack, server: Server, number: int, folder: Path) -> dict
         "redis_url": stack.enter_context(redis),
         "credential_keys": f"k1:{base64.b64encode(os.urandom(32)).decode()}",
         "imap_ca_file": str(server.ca_file),
+        "allowed_networks": "127.0.0.0/8",
         "watch_accounts": str(number),
         "ops_host": HOST,
     }

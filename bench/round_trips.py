@@ -36,16 +36,17 @@ from postwire_demo.processes import HOST
 from postwire_demo.servers import postgres
 from postwire_worker import audit
 from postwire_worker.budget import Budget
-from postwire_worker.imap import connect, make_ssl_context
+from postwire_worker.imap import connect
 from postwire_worker.runtime import Runtime
 from postwire_worker.sync import sync
 from support.dovecot import Dovecot, dovecot
+from support.local import local_dialer
 from support.mailbox import MailUser, letter
 
 #: Commands that are named; of more, the first ones.
 SHOWN = 14
 #: Made once, as in a worker: making one takes longer than a sync.
-CONTEXT = make_ssl_context(None)
+DIALER = local_dialer()
 
 
 @dataclass(slots=True)
@@ -177,7 +178,7 @@ def add_account(pool: Pool, user: MailUser, proxy: Proxy) -> Account:
 def run(pool: Pool, account: Account, *, audited: bool = False) -> None:
     """One sync, and the audit after it."""
     password = make_keyring(f"k1:{'A' * 43}=").open(account.id, account.credential)
-    with connect(account, password, CONTEXT, "sync") as session:
+    with connect(account, password, DIALER, "sync") as session:
         for _ in sync(session, pool, account):
             pass
         if audited:
@@ -200,7 +201,7 @@ def runtime(pool: Pool) -> Runtime:
         client,
         make_broker(client),
         make_keyring(f"k1:{'A' * 43}="),
-        CONTEXT,
+        DIALER,
         "bench",
         Budget(pool, "bench"),
         audit_every=timedelta(1),

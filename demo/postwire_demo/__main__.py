@@ -114,6 +114,7 @@ def _settings(secret: Keys, database: str, redis: str, web: Path) -> dict[str, s
         "cors_origins": f"http://{HOST}:{api_port},http://localhost:{api_port}",
         "web_dir": str(web / "dist"),
         "ops_host": HOST,
+        "allowed_networks": "127.0.0.0/8",
     }
 
 

@@ -85,6 +85,10 @@ class CertificateRejected(PermanentError):
     """The mail server's TLS certificate could not be verified."""
 
 
+class AddressForbidden(PermanentError):
+    """The host leads to an address that Postwire may not connect to."""
+
+
 class CredentialUnreadable(PermanentError):
     """The stored credential cannot be opened with the keys that are set."""
 

@@ -7,6 +7,7 @@ with: the gateway never sees the database URL or a credential key. No secret has
 from __future__ import annotations
 
 import os
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar, get_args
 
@@ -41,6 +42,18 @@ def _comma_list(value: object) -> object:
 
 
 CommaList = Annotated[list[str], NoDecode, BeforeValidator(_comma_list)]
+
+
+def _network(text: str) -> IPv4Network | IPv6Network:
+    # Its own words name the network, which is no secret.
+    return ip_network(text)
+
+
+Networks = Annotated[
+    list[Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]],
+    NoDecode,
+    BeforeValidator(_comma_list),
+]
 Queue = Literal["sync", "sync.manual"]
 QueueList = Annotated[
     list[Queue],
@@ -143,6 +156,8 @@ class WorkerSettings(_WithDatabase, _WithRedis, _WithKeys):
     oauth_providers: SecretStr = SecretStr("{}")
     #: PEM bundle of certificate authorities trusted beside the system's.
     imap_ca_file: Path | None = None
+    #: Networks that users may name hosts in beside the public internet, as CIDR, comma separated.
+    allowed_networks: Networks = Field(default_factory=list)
     #: Connections to one mail server that all processes have at most; 0: any number.
     host_connections: Annotated[int, Field(ge=0)] = 0
     #: Queues this worker serves, comma separated.
@@ -162,6 +177,8 @@ class WatcherSettings(_WithDatabase, _WithRedis, _WithKeys):
     oauth_providers: SecretStr = SecretStr("{}")
     #: PEM bundle of certificate authorities trusted beside the system's.
     imap_ca_file: Path | None = None
+    #: Networks that users may name hosts in beside the public internet, as CIDR, comma separated.
+    allowed_networks: Networks = Field(default_factory=list)
     #: Connections to one mail server that all processes have at most; 0: any number.
     host_connections: Annotated[int, Field(ge=0)] = 0
     #: Seconds between looks at an account whose server has no IDLE.

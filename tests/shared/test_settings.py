@@ -124,6 +124,20 @@ def test_lists_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.load(settings.GatewaySettings).cors_origins == ["https://a", "https://b"]
 
 
+def test_networks_are_those_of_either_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    enough = ENOUGH[settings.WorkerSettings]
+    _set(monkeypatch, **enough, allowed_networks="10.0.0.0/8, fd12::/16, 192.168.1.7")
+    allowed = settings.load(settings.WorkerSettings).allowed_networks
+    assert list(map(str, allowed)) == ["10.0.0.0/8", "fd12::/16", "192.168.1.7/32"]
+
+
+@pytest.mark.parametrize("wrong", ["10.0.0.1/8", "internal", "10.0.0.0/33", "*"])
+def test_what_is_no_network_is_named(monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
+    _set(monkeypatch, **ENOUGH[settings.WatcherSettings], allowed_networks=wrong)
+    with pytest.raises(SettingsError, match="POSTWIRE_ALLOWED_NETWORKS: Value error"):
+        settings.load(settings.WatcherSettings)
+
+
 def test_secrets_do_not_show_when_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     _set(monkeypatch, **ENOUGH[settings.ApiSettings], web_dir="web/dist")
 

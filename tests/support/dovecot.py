@@ -84,16 +84,21 @@ def _write_settings(server: Dovecot, folder: Path, further: str) -> None:
     (folder / "dovecot.conf").write_text(f"{text}\n{further}\n")
 
 
-def write_certificate(folder: Path) -> None:
-    """Write `server.pem`, which is its own authority, and its `server.key` into `folder`."""
+def write_certificate(
+    folder: Path, name: str = "localhost", lasts: timedelta = timedelta(days=1)
+) -> None:
+    """Write `server.pem`, which is its own authority, and its `server.key` into `folder`.
+
+    It names `name` and 127.0.0.1, and `lasts` from now on; less than nothing: it has expired.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    names = [x509.DNSName("localhost"), x509.IPAddress(ip_address(HOST))]
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    names = [x509.DNSName(name), x509.IPAddress(ip_address(HOST))]
     now = datetime.now(UTC)
     certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(days=1))
+        x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=2))
+        .not_valid_after(now + lasts)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .sign(key, hashes.SHA256())

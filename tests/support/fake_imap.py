@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeAlias
 
 from support.dovecot import Dovecot
@@ -212,6 +213,11 @@ def _fits(pattern: str, command: str) -> bool:
 
 def server_context(dovecot: Dovecot) -> ssl.SSLContext:
     """The certificate of the tests, for a server; it names 127.0.0.1 and localhost."""
+    return presenting(dovecot.ca_file)
+
+
+def presenting(certificate: Path) -> ssl.SSLContext:
+    """The certificate that `write_certificate` has written, for a server."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(dovecot.ca_file, dovecot.ca_file.with_name("server.key"))
+    context.load_cert_chain(certificate, certificate.with_name("server.key"))
     return context

@@ -6,14 +6,16 @@ import ssl
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid
 
 from imapclient import IMAPClient
 
+from postwire_worker.dialer import Dialer
 from support.dovecot import Dovecot
+from support.local import local_dialer
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,6 @@ def letter(
     return message.as_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
 
 
-def trusting(server: Dovecot) -> ssl.SSLContext:
-    """A context that trusts the tests' own authority and nobody else."""
-    return ssl.create_default_context(cafile=server.ca_file)
+def trusting(server: Dovecot) -> Dialer:
+    """Leads to the tests' own servers, and trusts their authority and nobody else."""
+    return replace(local_dialer(), ssl_context=ssl.create_default_context(cafile=server.ca_file))

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from support.local import LOOPBACK
 from support.processes import eventually
 
 
@@ -70,8 +71,9 @@ def process(module: str, settings: Mapping[str, str], folder: Path) -> Iterator[
 
 
 def start(module: str, settings: Mapping[str, str], output: int) -> subprocess.Popen[bytes]:
-    """Start `python -m module` with these settings and no others."""
-    ours = {f"POSTWIRE_{name.upper()}": value for name, value in settings.items()}
+    """Start `python -m module` with these settings; the tests' servers are on the loopback."""
+    given = {"allowed_networks": LOOPBACK, **settings}
+    ours = {f"POSTWIRE_{name.upper()}": value for name, value in given.items()}
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("POSTWIRE_")}
     return subprocess.Popen(
         [sys.executable, "-m", module],

@@ -22,6 +22,7 @@ from postwire_demo.processes import HOST, free_port
 from postwire_demo.servers import postgres, valkey
 from postwire_demo.services import Service
 from support.dovecot import Dovecot, dovecot
+from support.local import LOOPBACK
 from support.mailbox import MailUser
 
 WEB = Path(__file__).parents[2] / "web"
@@ -109,6 +110,7 @@ def run_system(database_url: str, redis_url: str, logs: Path, **further: str) ->
         "cors_origins": f"http://{HOST}:{api_port}",
         "web_dir": str(WEB / "dist"),
         "ops_host": HOST,
+        "allowed_networks": LOOPBACK,
         **further,
     }
     with services.stopping_together() as running:

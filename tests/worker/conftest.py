@@ -43,7 +43,7 @@ def runtime(database_url: str, redis_url: str, dovecot: Dovecot) -> Iterator[Run
         redis=client,
         broker=make_broker(client),
         keyring=make_keyring(KEYS),
-        ssl_context=trusting(dovecot),
+        dialer=trusting(dovecot),
         holder=holder,
         budget=Budget(pool, holder),
     )
@@ -140,7 +140,7 @@ def add_account(runtime: Runtime, dovecot: Dovecot) -> Accounts:
 @pytest.fixture
 def oauth_runtime(runtime: Runtime, sso: Sso, oauth_dovecot: Dovecot) -> Runtime:
     """A runtime that knows the provider `corp`."""
-    return replace(runtime, providers=sso.providers, ssl_context=trusting(oauth_dovecot))
+    return replace(runtime, providers=sso.providers, dialer=trusting(oauth_dovecot))
 
 
 @pytest.fixture

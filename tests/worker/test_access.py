@@ -107,7 +107,7 @@ def test_either_mechanism_will_do(
         assert "INBOX" in names
     # And a token that is refused by it is refused in words, with the status that the server gave
     with pytest.raises(AuthenticationFailed, match=r"\((401|invalid_token)\); connect") as raised:
-        imap.open_session(account, "canary-nonsense", oauth_runtime.ssl_context)
+        imap.open_session(account, "canary-nonsense", oauth_runtime.dialer)
     assert "canary" not in str(raised.value)
 
 

@@ -295,6 +295,34 @@ def test_a_host_that_is_gone_is_tried_three_times_with_growing_delays(
     assert queued(runtime) == [job_id, job_id]
 
 
+def test_a_host_that_leads_where_it_must_not_is_tried_once_and_by_schedule(
+    runtime: Runtime, add_account: Accounts, user: MailUser
+) -> None:
+    # Given a process that was allowed nothing more, and an active account on this machine
+    strict = replace(runtime, dialer=replace(runtime.dialer, allowed=()))
+    account = add_account.add(user, host="localhost")
+    runtime.move(account, "active")
+
+    # When it is synced
+    job_id = ask(runtime, account)
+    run(strict, job_id)
+
+    # Then the job is given up at once, and the user knows why
+    now, job = add_account.get(account), job_of(runtime, job_id)
+    words = (
+        "localhost leads to a private or reserved address; whoever runs Postwire can allow its "
+        "network with POSTWIRE_ALLOWED_NETWORKS."
+    )
+    assert (now.state, now.state_reason) == ("unreachable", words)
+    assert job is not None
+    assert (job.state, job.attempts, job.error) == ("failed", 1, words)
+    assert queued(runtime) == []
+
+    # And where the operator has allowed it since, the next look finds that out
+    run(runtime, ask(runtime, account, "auto"))
+    assert add_account.get(account).state == "active"
+
+
 def test_an_account_that_never_worked_is_unreachable_at_once(
     runtime: Runtime, add_account: Accounts, user: MailUser
 ) -> None:

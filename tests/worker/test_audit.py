@@ -82,7 +82,7 @@ def run_sync(runtime: Runtime, account: Account) -> list[Committed]:
 
 def session(runtime: Runtime, account: Account) -> Any:
     password = runtime.password(account)
-    return connect(account, password, runtime.ssl_context, "sync")
+    return connect(account, password, runtime.dialer, "sync")
 
 
 def execute(runtime: Runtime, statement: LiteralString, *values: object) -> list[tuple[Any, ...]]:

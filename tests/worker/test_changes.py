@@ -31,7 +31,7 @@ def run(runtime: Runtime, account: Account) -> list[Committed]:
     with transaction(runtime.pool) as connection:
         account = accounts.get(connection, account.id)
     password = runtime.password(account)
-    with connect(account, password, runtime.ssl_context, "sync") as session:
+    with connect(account, password, runtime.dialer, "sync") as session:
         return list(sync(session, runtime.pool, account))
 
 
@@ -134,7 +134,7 @@ def test_a_moved_message_keeps_its_id_and_is_never_without_a_place(
     before = stored(runtime, account)["one"]
     mail.move([1], "Archive")
     # When the account is synced, and looked at after each commit
-    with connect(account, runtime.password(account), runtime.ssl_context, "sync") as session:
+    with connect(account, runtime.password(account), runtime.dialer, "sync") as session:
         fresh = replace(account, mailboxes=["*"])
         seen = []
         for one in sync(session, runtime.pool, fresh):
@@ -152,7 +152,7 @@ def test_a_message_moved_while_the_sync_runs_is_not_missed(
     owner.append(letter("three"), mailbox="Archive")
     mail.delete_messages([2])
     mail.expunge([2])
-    with connect(account, runtime.password(account), runtime.ssl_context, "sync") as session:
+    with connect(account, runtime.password(account), runtime.dialer, "sync") as session:
         going = sync(session, runtime.pool, replace(account, mailboxes=["*"]))
         assert next(going).kind == "new"
         # When a message is moved to Archive now
@@ -172,7 +172,7 @@ def test_a_mailbox_renamed_while_the_sync_runs_is_not_left_alone_under_its_new_n
         run(runtime, account)
         for name in pair:
             owner.append(letter(), mailbox=name)
-    with connect(account, runtime.password(account), runtime.ssl_context, "sync") as session:
+    with connect(account, runtime.password(account), runtime.dialer, "sync") as session:
         going = sync(session, runtime.pool, replace(account, mailboxes=["*"]))
         # When the other one is renamed, and so cannot be opened
         mail.rename_folder(pair[next(going).batch.mailbox.name], "Renamed")

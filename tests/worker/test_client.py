@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from worker.conftest import unsaved
@@ -28,9 +30,19 @@ from postwire.model import Account, Security
 from postwire.providers import by_host
 from postwire_worker import client as module
 from postwire_worker.client import Client, cut_overdue, log_in
-from postwire_worker.imap import make_ssl_context
-from support.dovecot import Dovecot
-from support.fake_imap import FakeImap, Wire, capabilities, fake_imap, mailbox, server_context
+from postwire_worker.dialer import Dialer
+from support.dovecot import Dovecot, write_certificate
+from support.fake_imap import (
+    Answer,
+    FakeImap,
+    Wire,
+    capabilities,
+    fake_imap,
+    mailbox,
+    presenting,
+    server_context,
+)
+from support.local import local_dialer
 from support.mailbox import MailUser, trusting
 
 
@@ -42,12 +54,12 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def context(dovecot: Dovecot) -> ssl.SSLContext:
+def context(dovecot: Dovecot) -> Dialer:
     return trusting(dovecot)
 
 
 @contextmanager
-def logged_in(account: Account, password: str, context: ssl.SSLContext) -> Iterator[Client]:
+def logged_in(account: Account, password: str, context: Dialer) -> Iterator[Client]:
     client = log_in(account, password, context)
     try:
         yield client
@@ -61,18 +73,18 @@ def refused(
     security: Security = "none",
     password: str = "secret",  # noqa: S107
     username: str = "robin",
-    context: ssl.SSLContext | None = None,
+    context: Dialer | None = None,
 ) -> PostwireError:
     """What a login at `server` raises."""
     account = unsaved(server.host, server.port, security=security, username=username)
     with pytest.raises(PostwireError) as raised:
-        log_in(account, password, context or make_ssl_context(None))
+        log_in(account, password, context or local_dialer())
     return raised.value
 
 
 @pytest.mark.parametrize("security", ["tls", "starttls", "none"])
 def test_dovecot_lets_us_in(
-    dovecot: Dovecot, user: MailUser, context: ssl.SSLContext, security: Security
+    dovecot: Dovecot, user: MailUser, context: Dialer, security: Security
 ) -> None:
     # Given an account with one of the three kinds of security
     port = dovecot.tls_port if security == "tls" else dovecot.port
@@ -92,21 +104,21 @@ def test_a_wrong_password_is_said_in_words(dovecot: Dovecot, user: MailUser) -> 
     # When it is tried
     # Then the error is for the user, and does not repeat the password
     with pytest.raises(AuthenticationFailed) as raised:
-        log_in(account, "hunter2-wrong", make_ssl_context(None))
+        log_in(account, "hunter2-wrong", local_dialer())
     assert str(raised.value) == "The mail server refused the user name or password."
 
 
 def test_a_host_that_does_not_exist_is_named() -> None:
     account = unsaved("imap.nowhere.invalid", 993)
     with pytest.raises(ConnectionLost, match="no server of that name: imap"):
-        log_in(account, "secret", make_ssl_context(None))
+        log_in(account, "secret", local_dialer())
 
 
 @pytest.mark.parametrize("host", ["a..b", "x" * 70 + ".example", "bad host", ""])
 def test_a_host_that_cannot_exist_is_an_error_of_ours(host: str) -> None:
     account = unsaved(host, 1)
     with pytest.raises(ConnectionLost):
-        log_in(account, "secret", make_ssl_context(None))
+        log_in(account, "secret", local_dialer())
 
 
 def test_a_port_that_refuses_is_named() -> None:
@@ -117,7 +129,7 @@ def test_a_port_that_refuses_is_named() -> None:
     # When a login is tried there
     # Then the error says to check it
     with pytest.raises(ConnectionLost, match=f"{port} refuses connections"):
-        log_in(unsaved("127.0.0.1", port), "secret", make_ssl_context(None))
+        log_in(unsaved("127.0.0.1", port), "secret", local_dialer())
 
 
 @pytest.mark.usefixtures("impatient")
@@ -134,7 +146,7 @@ def test_a_black_hole_is_given_up_in_time(security: Security) -> None:
         # When a login is tried
         started = time.monotonic()
         with pytest.raises(ConnectionLost, match="does not answer in time"):
-            log_in(unsaved("127.0.0.1", port, security=security), "x", make_ssl_context(None))
+            log_in(unsaved("127.0.0.1", port, security=security), "x", local_dialer())
 
         # Then it took no longer than it may
         assert time.monotonic() - started < 3
@@ -157,7 +169,7 @@ def test_a_server_that_accepts_and_is_silent_is_given_up_in_time(security: Secur
         assert time.monotonic() - started < 3
 
 
-def test_tls_on_a_plain_port_says_what_to_check(dovecot: Dovecot, context: ssl.SSLContext) -> None:
+def test_tls_on_a_plain_port_says_what_to_check(dovecot: Dovecot, context: Dialer) -> None:
     account = unsaved(dovecot.host, dovecot.port, security="tls")
     with pytest.raises(ConnectionLost, match="does not speak TLS here; check port and security"):
         log_in(account, "secret", context)
@@ -166,12 +178,12 @@ def test_tls_on_a_plain_port_says_what_to_check(dovecot: Dovecot, context: ssl.S
 def test_a_certificate_of_an_unknown_authority_is_rejected(dovecot: Dovecot) -> None:
     account = unsaved(dovecot.host, dovecot.tls_port, security="tls")
     with pytest.raises(CertificateRejected, match=r"self-signed certificate\.$"):
-        log_in(account, "secret", make_ssl_context(None))
+        log_in(account, "secret", local_dialer())
 
 
 def test_a_certificate_of_an_own_authority_is_trusted(dovecot: Dovecot, user: MailUser) -> None:
     # Given the tests' authority in a bundle of its own
-    own = make_ssl_context(dovecot.ca_file)
+    own = local_dialer(dovecot.ca_file)
     account = unsaved(dovecot.host, dovecot.tls_port, security="tls", username=user.name)
 
     # When a login is tried
@@ -182,26 +194,65 @@ def test_a_certificate_of_an_own_authority_is_trusted(dovecot: Dovecot, user: Ma
 
 @pytest.mark.parametrize("security", ["tls", "starttls"])
 def test_a_certificate_for_another_name_is_rejected(
-    dovecot: Dovecot, context: ssl.SSLContext, security: Security
+    dovecot: Dovecot, context: Dialer, security: Security
 ) -> None:
     # Given a server at an address that its certificate does not name
-    answers = {**capabilities("IMAP4rev1", "STARTTLS"), "STARTTLS": b"TAG OK done\r\n"}
     presented = server_context(dovecot)
-    if security == "starttls":
-
-        def start(wire: Wire, tag: str) -> None:
-            wire.send(f"{tag} OK done\r\n".encode())
-            wire.secure(presented)
-
-        answers["STARTTLS"] = start
     tls = presented if security == "tls" else None
-    with fake_imap(answers, tls=tls, host="127.0.0.2") as server:
+    with fake_imap(starting(presented), tls=tls, host="127.0.0.2") as server:
         # When a login is tried
         error = refused(server, security=security, context=context)
 
     # Then it is rejected with the reason, and nothing secret was sent
     assert isinstance(error, CertificateRejected)
     assert "IP address mismatch" in str(error)
+    assert not server.heard("LOGIN")
+
+
+def starting(presented: ssl.SSLContext) -> dict[str, Answer]:
+    """A server with STARTTLS."""
+
+    def start(wire: Wire, tag: str) -> None:
+        wire.send(f"{tag} OK done\r\n".encode())
+        wire.secure(presented)
+
+    return {**capabilities("IMAP4rev1", "STARTTLS"), "STARTTLS": start}
+
+
+@pytest.mark.parametrize("security", ["tls", "starttls"])
+def test_a_certificate_whose_time_is_over_is_rejected(tmp_path: Path, security: Security) -> None:
+    # Given a server whose certificate was good until yesterday, of an authority that is trusted
+    write_certificate(tmp_path, lasts=timedelta(days=-1))
+    presented = presenting(tmp_path / "server.pem")
+    tls = presented if security == "tls" else None
+    with fake_imap(starting(presented), tls=tls) as server:
+        # When a login is tried
+        error = refused(server, security=security, context=local_dialer(tmp_path / "server.pem"))
+
+    # Then it is rejected with the reason, and nothing secret was sent
+    assert isinstance(error, CertificateRejected)
+    assert "certificate has expired" in str(error)
+    assert not server.heard("LOGIN")
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1")
+@pytest.mark.parametrize("security", ["tls", "starttls"])
+def test_a_server_that_has_only_tls_that_is_broken_is_refused(
+    dovecot: Dovecot, security: Security
+) -> None:
+    # Given a server that has stopped at TLS 1.1
+    presented = server_context(dovecot)
+    presented.set_ciphers("ALL:@SECLEVEL=0")
+    presented.minimum_version = ssl.TLSVersion.TLSv1
+    presented.maximum_version = ssl.TLSVersion.TLSv1_1
+    tls = presented if security == "tls" else None
+    with fake_imap(starting(presented), tls=tls) as server:
+        # When a login is tried
+        error = refused(server, security=security, context=local_dialer(dovecot.ca_file))
+
+    # Then the words say what is missing
+    assert isinstance(error, CapabilityMissing)
+    assert "TLS 1.2 or newer is needed" in str(error)
     assert not server.heard("LOGIN")
 
 
@@ -253,7 +304,7 @@ def test_a_server_that_wants_to_know_who_we_are_is_told_a_name_and_no_more(
         monkeypatch.setattr(module, "by_host", lambda _, name=host: by_host(name))
         with fake_imap(answers) as server:
             # When an account is logged in
-            with logged_in(unsaved(server.host, server.port), "x", make_ssl_context(None)):
+            with logged_in(unsaved(server.host, server.port), "x", local_dialer()):
                 pass
 
             # Then the one is told, after the login, and its answer does not matter
@@ -300,7 +351,7 @@ def test_what_login_has_no_words_for_goes_by_plain(username: str, password: str)
     with fake_imap({"AUTHENTICATE PLAIN": authenticate}) as server:
         # When somebody logs in with more than ASCII or a plain word
         account = unsaved(server.host, server.port, username=username)
-        with logged_in(account, password, make_ssl_context(None)):
+        with logged_in(account, password, local_dialer()):
             pass
 
     # Then it arrives as it is (RFC 4616)
@@ -311,7 +362,7 @@ def test_what_login_has_no_words_for_goes_by_plain(username: str, password: str)
 def test_quotes_in_a_password_arrive_as_they_are() -> None:
     with fake_imap() as server:
         account = unsaved(server.host, server.port)
-        with logged_in(account, 'a"b\\c d{5}', make_ssl_context(None)):
+        with logged_in(account, 'a"b\\c d{5}', local_dialer()):
             pass
     assert server.heard("LOGIN") == ['LOGIN robin "a\\"b\\\\c d{5}"']
 
@@ -357,7 +408,7 @@ def test_a_greeting_that_is_logged_in_already_does_not_get_round_starttls() -> N
 
 
 def test_what_was_put_in_before_tls_is_not_taken_for_the_servers_answer(
-    dovecot: Dovecot, context: ssl.SSLContext
+    dovecot: Dovecot, context: Dialer
 ) -> None:
     # Given somebody in between who adds answers to the last lines of clear text
     presented = server_context(dovecot)
@@ -382,9 +433,7 @@ def test_what_was_put_in_before_tls_is_not_taken_for_the_servers_answer(
 
 
 @pytest.mark.usefixtures("impatient")
-def test_what_came_after_the_ok_to_starttls_is_not_read(
-    dovecot: Dovecot, context: ssl.SSLContext
-) -> None:
+def test_what_came_after_the_ok_to_starttls_is_not_read(dovecot: Dovecot, context: Dialer) -> None:
     # Given somebody in between who adds a line behind the OK, in the same segment
     presented = server_context(dovecot)
 
@@ -430,7 +479,7 @@ def test_an_endless_greeting_is_given_up() -> None:
 def test_a_logout_that_is_not_answered_holds_nobody_up() -> None:
     # Given a server that does not answer LOGOUT
     with fake_imap({"LOGOUT": Wire.hang}) as server:
-        client = log_in(unsaved(server.host, server.port), "secret", make_ssl_context(None))
+        client = log_in(unsaved(server.host, server.port), "secret", local_dialer())
 
         # When we leave
         started = time.monotonic()
@@ -444,7 +493,7 @@ def test_a_logout_that_is_not_answered_holds_nobody_up() -> None:
 @pytest.mark.parametrize("where", ["CAPABILITY", "LOGIN", "STARTTLS"])
 def test_a_server_that_drips_is_cut_when_its_time_is_over(
     dovecot: Dovecot,
-    context: ssl.SSLContext,
+    context: Dialer,
     monkeypatch: pytest.MonkeyPatch,
     where: str,
 ) -> None:
@@ -484,7 +533,7 @@ def test_a_server_that_drips_is_cut_when_its_time_is_over(
 
 def test_a_connection_in_time_is_left_alone(dovecot: Dovecot, user: MailUser) -> None:
     account = unsaved(dovecot.host, dovecot.port, username=user.name)
-    with logged_in(account, dovecot.password, make_ssl_context(None)) as client:
+    with logged_in(account, dovecot.password, local_dialer()) as client:
         cut_overdue()
         client.allow(None)
         cut_overdue()
@@ -499,7 +548,7 @@ def test_nothing_of_the_conversation_is_formatted_for_a_log(
     caplog.set_level(logging.DEBUG)
     with fake_imap() as server:
         # When somebody logs in
-        with logged_in(unsaved(server.host, server.port), "canary-x", make_ssl_context(None)) as c:
+        with logged_in(unsaved(server.host, server.port), "canary-x", local_dialer()) as c:
             # Then imaplib is told to be quiet, and the password is nowhere
             assert c._imap.debug == 0
     assert "canary-x" not in caplog.text
@@ -522,7 +571,7 @@ def showing(challenge: bytes, answer: bytes) -> Callable[[Wire, str], None]:
 def token_refused(server: FakeImap) -> PostwireError:
     account = replace(unsaved(server.host, server.port), oauth_provider="corp")
     with pytest.raises(PostwireError) as raised:
-        log_in(account, "canary-token", make_ssl_context(None))
+        log_in(account, "canary-token", local_dialer())
     assert "canary" not in str(raised.value)
     return raised.value
 
@@ -588,7 +637,7 @@ def test_an_exchange_that_makes_no_sense_is_an_error_of_ours_or_none(answer: byt
         account = replace(unsaved(server.host, server.port), oauth_provider="corp")
         # When a login is tried
         with suppress(TransientError):
-            log_in(account, "canary-token", make_ssl_context(None)).hang_up()
+            log_in(account, "canary-token", local_dialer()).hang_up()
 
     # Then the token was shown once at most
     shown = base64.b64encode(b"user=robin\x01auth=Bearer canary-token\x01\x01").decode()

@@ -65,7 +65,7 @@ def run(runtime: Runtime, account: Account) -> list[str]:
         # Five minutes later, when flags are compared where nothing hints at them.
         connection.execute("UPDATE mailbox SET flags_at = flags_at - interval '6 minutes'")
     password = runtime.password(account)
-    with connect(account, password, runtime.ssl_context, "sync") as session:
+    with connect(account, password, runtime.dialer, "sync") as session:
         return [one.kind for one in sync(session, runtime.pool, account)]
 
 
@@ -106,7 +106,7 @@ def test_a_server_without_it_is_followed_just_as_well(
     with transaction(runtime.pool) as connection:
         accounts.set_scope(connection, account, ["*"], None)
         account = accounts.get(connection, account.id)
-    with connect(account, server.password, runtime.ssl_context, "sync") as session:
+    with connect(account, server.password, runtime.dialer, "sync") as session:
         assert not any(session.capable(one) for one in MISSING[n])
         assert session.capable("MOVE")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,13 +13,14 @@ from worker.conftest import unsaved
 from postwire.errors import ServerBusy
 from postwire_worker import fetch as module
 from postwire_worker.fetch import Fetched, fetch
-from postwire_worker.imap import Session, connect, make_ssl_context
+from postwire_worker.imap import Session, connect
 from support.dovecot import Dovecot
 from support.fake_imap import Answer, FakeImap, Wire, fake_imap
+from support.local import local_dialer
 from support.mailbox import MailUser, letter
 from support.relay import relay
 
-PLAIN: ssl.SSLContext = make_ssl_context(None)
+PLAIN = local_dialer()
 TEXT = '("TEXT" "PLAIN" ("CHARSET" "utf-8") NIL NIL "7BIT" %d 1)'
 
 

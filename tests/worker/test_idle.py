@@ -66,7 +66,7 @@ def secured(dovecot: Dovecot) -> Iterator[Pair]:
 
     thread = threading.Thread(target=shake)
     thread.start()
-    ours = trusting(dovecot).wrap_socket(client, server_hostname="127.0.0.1")
+    ours = trusting(dovecot).ssl_context.wrap_socket(client, server_hostname="127.0.0.1")
     thread.join()
     made = Pair(ours, done[0])
     yield made

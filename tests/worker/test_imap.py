@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import resource
-import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -23,12 +22,13 @@ from postwire.errors import (
 from postwire_worker import client, imap
 from postwire_worker.answers import LAST_UID, State
 from postwire_worker.fetch import fetch
-from postwire_worker.imap import Session, Unservable, connect, make_ssl_context, today
+from postwire_worker.imap import Session, Unservable, connect, today
 from support.dovecot import Dovecot
 from support.fake_imap import Answer, FakeImap, Wire, fake_imap, mailbox
+from support.local import local_dialer
 from support.mailbox import MailUser, letter
 
-PLAIN: ssl.SSLContext = make_ssl_context(None)
+PLAIN = local_dialer()
 
 
 @pytest.fixture(autouse=True)

@@ -519,7 +519,7 @@ def one_step(runtime: Runtime, account: Account) -> bool:
     """Sync until the first commit; whether there was any."""
     with transaction(runtime.pool) as connection:
         account = accounts.get(connection, account.id)
-    with connect(account, runtime.password(account), runtime.ssl_context, "sync") as session:
+    with connect(account, runtime.password(account), runtime.dialer, "sync") as session:
         return any(True for _ in sync(session, runtime.pool, account))
 
 

@@ -116,7 +116,7 @@ def test_a_message_moved_into_a_new_mailbox_is_never_a_tombstone(
         mail.create_folder("New")
         mail.select_folder("Projects")
         mail.move([1], "New")
-    with connect(account, runtime.password(account), runtime.ssl_context, "sync") as session:
+    with connect(account, runtime.password(account), runtime.dialer, "sync") as session:
         # When the account is synced
         for _ in sync(session, runtime.pool, replace(account, mailboxes=["*"])):
             # Then no reader sees it as expunged
@@ -319,7 +319,7 @@ def test_a_mailbox_that_goes_while_it_is_read_makes_the_sync_begin_anew(
     runtime: Runtime, account: Account, owner: MailUser
 ) -> None:
     # Given a run that knows a mailbox
-    with connect(account, runtime.password(account), runtime.ssl_context, "sync") as session:
+    with connect(account, runtime.password(account), runtime.dialer, "sync") as session:
         run_ = listing.Run(session, runtime.pool, replace(account, mailboxes=["*"]))
         list(listing.look(run_))
         # When the mailbox goes
@@ -336,7 +336,7 @@ def test_a_mailbox_that_went_and_came_back_is_not_left_alone_for_a_day(
     # Given a sync that has read the list when a mailbox is deleted
     owner.append(letter("three"))
     owner.append(letter("four"), mailbox="Projects")
-    with connect(account, owner.server.password, runtime.ssl_context, "sync") as session:
+    with connect(account, owner.server.password, runtime.dialer, "sync") as session:
         going = sync(session, runtime.pool, replace(account, mailboxes=["*"]))
         assert next(going).kind == "new"
         with owner.session() as mail:

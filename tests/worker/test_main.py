@@ -59,6 +59,7 @@ def given(runtime: Runtime, redis_url: str, dovecot: Dovecot) -> dict[str, str]:
                 "POSTWIRE_DATABSE_URL: there is no such setting",
             ],
         ),
+        ({"allowed_networks": "10.0.0.0/8, 10.0.0.1/8"}, ["10.0.0.1/8 has host bits set"]),
         ({"credential_keys": "k1:c2hvcnQ="}, ["key number 1: it has 5 bytes, and needs 32"]),
         (
             {"credential_keys": ""},
@@ -138,6 +139,25 @@ def test_the_process_syncs_by_oauth_and_no_secret_is_in_its_log(
         assert "canary" not in metrics
     assert "canary" not in p.output.read_text()
     assert subjects(oauth_runtime, account) == ["hello"]
+
+
+def test_a_process_that_was_allowed_nothing_connects_to_the_internet_only(
+    runtime: Runtime, given: dict[str, str], add_account: Accounts, user: MailUser, tmp_path: Path
+) -> None:
+    # Given a process as it is set by default, and an account on this machine
+    account = add_account.add(user, security="tls")
+    with process(MODULE, given | {"allowed_networks": ""}, tmp_path) as p:
+        # When it is synced
+        job = ask(runtime, account)
+        enqueue(runtime.broker, job, QUEUE)
+        assert eventually(lambda: state_of(runtime, job) == "failed", 20)
+
+        # Then it is refused, which is counted, and the log says where it leads
+        metrics = p.get("/metrics")[1]
+        assert 'postwire_imap_errors_total{kind="AddressForbidden"} 1.0' in metrics
+        (line,) = [one for one in p.lines() if one["event"] == "host refused"]
+        assert line["addresses"] == ["127.0.0.1"]
+    assert "POSTWIRE_ALLOWED_NETWORKS" in (add_account.get(account).state_reason or "")
 
 
 def test_the_process_syncs_and_shows_what_it_did(

@@ -251,7 +251,7 @@ class Machine(RuleBasedStateMachine):
     def session(self) -> Any:
         runtime = self.bench.runtime
         password = runtime.password(self.account)
-        return connect(self.account, password, runtime.ssl_context, "sync")
+        return connect(self.account, password, runtime.dialer, "sync")
 
     def run(self, session: Session, between: Callable[[], None] = lambda: None) -> None:
         for one in sync(session, self.pool, self.account):

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from worker.conftest import unsaved
 
-from postwire_worker.imap import connect, make_ssl_context
+from postwire_worker.imap import connect
 from postwire_worker.structure import Part, Untrustworthy, leaves
 from support.dovecot import Dovecot
+from support.local import local_dialer
 from support.mailbox import MailUser, letter
 
 ATOMS = st.one_of(st.none(), st.integers(), st.binary(max_size=12))
@@ -25,7 +26,7 @@ def parts_of(dovecot: Dovecot, user: MailUser, raw: bytes) -> list[Part]:
     """The parts of `raw` as Dovecot sees them."""
     user.append(raw)
     account = unsaved(dovecot.host, dovecot.port, username=user.name)
-    with connect(account, dovecot.password, make_ssl_context(None), "sync") as session:
+    with connect(account, dovecot.password, local_dialer(), "sync") as session:
         session.select("INBOX")
         (structure,) = session.uid_fetch_structures([1])
         parts = leaves(structure.bodystructure)

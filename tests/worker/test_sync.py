@@ -24,7 +24,7 @@ from support.mailbox import MailUser, letter
 
 def run(runtime: Runtime, account: Account) -> list[Committed]:
     password = runtime.password(account)
-    with connect(account, password, runtime.ssl_context, "sync") as session:
+    with connect(account, password, runtime.dialer, "sync") as session:
         return list(sync(session, runtime.pool, account))
 
 
@@ -133,7 +133,7 @@ def test_a_sync_that_is_broken_off_goes_on_where_it_stopped(
     monkeypatch.setattr(Pace, "of", lambda _, full: full)
     account = add_account.add(user)
     user.append(*[letter(f"no. {n}") for n in range(5)])
-    with connect(account, runtime.password(account), runtime.ssl_context, "sync") as session:
+    with connect(account, runtime.password(account), runtime.dialer, "sync") as session:
         next(sync(session, runtime.pool, account))
 
     # When mail arrives and the next sync runs
@@ -157,7 +157,7 @@ def test_the_loser_of_a_race_leaves_nothing_behind(
     run(runtime, account)
     user.append(letter("raced"))
     password = runtime.password(account)
-    with connect(account, password, runtime.ssl_context, "sync") as session:
+    with connect(account, password, runtime.dialer, "sync") as session:
         slower_run = listing.Run(session, runtime.pool, account)
         assert list(listing.look(slower_run)) == []
         (inbox,) = listing.changed(slower_run)
@@ -314,7 +314,7 @@ def test_ranges_that_were_searched_are_not_searched_again(
     monkeypatch.setattr(policy, "SEARCH_LIMIT", 3)
     account = add_account.add(user)
     user.append(*[letter(f"no. {n}") for n in range(1, 8)])
-    with connect(account, runtime.password(account), runtime.ssl_context, "sync") as session:
+    with connect(account, runtime.password(account), runtime.dialer, "sync") as session:
         next(sync(session, runtime.pool, account))
 
     # When it goes on

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 
 import pytest
 from prometheus_client import REGISTRY
@@ -13,13 +14,14 @@ from prometheus_client import REGISTRY
 from postwire.errors import AuthenticationFailed, PostwireError, ServerBusy, TransientError
 from postwire_demo.processes import free_port
 from postwire_worker import token_endpoint as module
-from postwire_worker.imap import make_ssl_context
 from postwire_worker.token_endpoint import Misconfigured, refresh
-from support.dovecot import Dovecot
-from support.fake_imap import fake_imap, server_context
+from support.dovecot import Dovecot, write_certificate
+from support.fake_imap import fake_imap, presenting, server_context
+from support.local import local_dialer
+from support.names import stand_in
 from support.sso import Sso, saying
 
-PLAIN = make_ssl_context(None)
+PLAIN = local_dialer()
 
 
 def failure(sso: Sso) -> PostwireError:
@@ -230,7 +232,7 @@ def test_a_slow_answer_is_given_up(
     assert "does not answer in time" in str(failure(sso))
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "sso.nowhere.invalid"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "sso.nowhere.invalid", "a..b"])
 def test_a_provider_that_is_not_there_is_a_passing_trouble(sso: Sso, host: str) -> None:
     away = replace(sso.providers["corp"], token_url=f"https://{host}:{free_port()}/token")
     with pytest.raises(TransientError, match="corp cannot be reached"):
@@ -254,3 +256,67 @@ def test_a_proxy_of_the_environment_sees_nothing(sso: Sso, monkeypatch: pytest.M
     monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_port()}")
     monkeypatch.setenv("ALL_PROXY", f"http://127.0.0.1:{free_port()}")
     assert refresh(sso.providers["corp"], sso.grant("ann"), PLAIN)
+
+
+def test_an_endpoint_that_leads_where_it_must_not_is_not_asked(
+    sso: Sso, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a provider whose name leads to the machine itself, which nobody has allowed
+    names, before = stand_in(monkeypatch), counted("misconfigured")
+    names.lead("sso.example", ("127.0.0.1",))
+    inside = replace(sso.providers["corp"], token_url=f"http://sso.example:{sso.port}/token")
+
+    # When it is asked
+    # Then nothing was sent, and it is the operator who is told
+    with pytest.raises(Misconfigured, match="POSTWIRE_ALLOWED_NETWORKS"):
+        refresh(inside, sso.grant("ann"), replace(PLAIN, allowed=()))
+    assert sso.asked == []
+    assert counted("misconfigured") == before + 1
+
+
+def test_the_address_of_an_endpoint_is_the_one_that_was_checked(
+    sso: Sso, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a name that leads elsewhere when it is asked for the second time; first, nobody listens
+    names = stand_in(monkeypatch)
+    names.lead("sso.example", ("127.0.0.3", "127.0.0.1"), ("127.0.0.2",))
+    provider = replace(sso.providers["corp"], token_url=f"http://sso.example:{sso.port}/token")
+
+    # When it is asked
+    assert refresh(provider, sso.grant("ann"), PLAIN)
+
+    # Then there was one question
+    assert names.asked == ["sso.example"]
+
+
+@pytest.mark.parametrize("name", ["sso.example", "other.example"])
+def test_an_endpoint_has_to_be_who_was_named(
+    sso: Sso, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given an endpoint that shows the certificate of a name, and of its address
+    write_certificate(tmp_path, "sso.example")
+    answer = b'HTTP/1.1 200 OK\r\nContent-Length: 23\r\n\r\n{"access_token": "new"}'
+    stand_in(monkeypatch).lead(name, ("127.0.0.1",))
+    with fake_imap(tls=presenting(tmp_path / "server.pem"), greeting=answer) as server:
+        provider = replace(sso.providers["corp"], token_url=f"https://{name}:{server.port}/token")
+        trusted = local_dialer(tmp_path / "server.pem")
+
+        # When it is asked by that name, it is believed, and hears the name; else it hears nothing
+        if name == "sso.example":
+            assert refresh(provider, "canary", trusted).access_token == "new"
+            assert f"Host: {name}:{server.port}" in server.lines
+        else:
+            with pytest.raises(TransientError, match="cannot be reached"):
+                refresh(provider, "canary", trusted)
+            assert server.lines == []
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_leads_nowhere(sso: Sso, status: int) -> None:
+    # Given an endpoint that sends on to somebody else
+    with fake_imap() as other:
+        location = {"Location": f"http://{other.host}:{other.port}/token"}
+        sso.misbehaves = saying(status, b"", location)
+        # When it is asked, then nobody else hears of it
+        assert "no usable answer" in str(failure(sso))
+    assert other.connected == []

@@ -29,6 +29,7 @@ from postwire_worker.runtime import Runtime
 from postwire_worker.watch import Desk, Watch
 from support.fake_imap import Answer, FakeImap, Wire, capabilities, fake_imap, mailbox
 from support.mailbox import MailUser, letter
+from support.names import stand_in
 from support.processes import eventually
 from support.relay import relay
 from support.sso import Sso
@@ -298,6 +299,26 @@ def test_where_a_key_is_not_set_no_connection_is_made_until_it_is_sealed_again(
                 again = accounts.get(connection, account.id)
             running.do(lambda watch: watch.update(again))
             assert eventually(lambda: running.watch.idling)
+
+
+def test_a_host_that_leads_where_it_must_not_is_not_asked_for_again_and_again(
+    runtime: Runtime, at: Callable[[FakeImap], Account], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given an account whose host leads to what nobody has allowed
+    names = stand_in(monkeypatch)
+    names.lead("imap.example", ("127.0.0.1",))
+    strict = replace(runtime, dialer=replace(runtime.dialer, allowed=()))
+    with fake_imap(idle(STARTED)) as server:
+        account = replace(at(server), host="imap.example")
+
+        # When it is watched for longer than a server in trouble is left alone
+        with watching(strict, account) as running:
+            assert eventually(lambda: running.watch.begun)
+            time.sleep(module.LONGEST_BACKOFF * 3)
+
+        # Then the name was asked for once, and nobody came
+        assert names.asked == ["imap.example"]
+    assert server.connected == []
 
 
 def test_a_new_credential_reconnects_at_once(

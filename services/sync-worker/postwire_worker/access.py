@@ -42,20 +42,21 @@ def open_session(runtime: Runtime, account: Account) -> Session:
     Raises:
         AuthenticationFailed: the server refuses the login, or the provider the access.
         CredentialUnreadable, KeyMissing: what is stored cannot be opened.
-        ConnectionLost, CertificateRejected, CapabilityMissing, ServerBusy: as `client.log_in`.
+        AddressForbidden, ConnectionLost, CertificateRejected: as `client.log_in`.
+        CapabilityMissing, ServerBusy: likewise.
         TransientError: there is no access token right now.
     """
     if account.oauth_provider is None:
-        return imap.open_session(account, runtime.password(account), runtime.ssl_context)
+        return imap.open_session(account, runtime.password(account), runtime.dialer)
     token, cached = access_token(runtime, account)
     try:
-        return imap.open_session(account, token, runtime.ssl_context)
+        return imap.open_session(account, token, runtime.dialer)
     except AuthenticationFailed:
         # It may have been withdrawn before its time; a new one is as good as an answer gets.
         if not cached:
             raise
     token, _ = access_token(runtime, account, refused=token)
-    return imap.open_session(account, token, runtime.ssl_context)
+    return imap.open_session(account, token, runtime.dialer)
 
 
 def access_token(
@@ -125,9 +126,7 @@ def _refresh(runtime: Runtime, account: Account, tokens: Tokens) -> Granted:
     kept = tokens.refresh_token
     refresh_token = runtime.keyring.open(account.id, kept, "refresh token")
     try:
-        return token_endpoint.refresh(
-            _provider(runtime, account), refresh_token, runtime.ssl_context
-        )
+        return token_endpoint.refresh(_provider(runtime, account), refresh_token, runtime.dialer)
     except AuthenticationFailed:
         # Where we were held up for so long that another has asked, ours was the last but one.
         with transaction(runtime.pool) as connection:

@@ -18,10 +18,8 @@ from typing import Any
 from imapclient import IMAPClient, SocketTimeout
 from imapclient.datetime_util import format_criteria_date
 from imapclient.exceptions import CapabilityError, LoginError
-from imapclient.imap4 import IMAP4WithTimeout
 from imapclient.imap_utf7 import decode as decode_utf7
 from imapclient.response_parser import parse_response
-from imapclient.tls import IMAP4_TLS
 
 from postwire.errors import (
     AuthenticationFailed,
@@ -35,6 +33,7 @@ from postwire.metrics import IMAP_ERRORS, IMAP_TURNED_AWAY
 from postwire.model import Account
 from postwire.providers import by_host
 from postwire_worker import refusals, sasl
+from postwire_worker.dialer import Dialer
 
 #: Seconds to connect, TLS and greeting included, as the predecessor had it.
 CONNECT_TIMEOUT = 10.0
@@ -93,6 +92,17 @@ class _Bounded(imaplib.IMAP4):
     _lines = 0
     #: Set once the server has said in an answer that succeeded that it slows us down.
     throttled: ServerBusy | None = None
+
+    def __init__(self, host: str, port: int, dialer: Dialer, *, tls: bool) -> None:
+        self._dialer = dialer
+        self._tls = tls
+        super().__init__(host, port, CONNECT_TIMEOUT)
+
+    def _create_socket(self, timeout: float) -> socket.socket:
+        connection = self._dialer.connect(self.host, self.port, timeout)
+        if not self._tls:
+            return connection
+        return self._dialer.ssl_context.wrap_socket(connection, server_hostname=self.host)
 
     def open(self, *args: Any, **options: Any) -> None:
         """Connect; from now on the time is kept."""
@@ -187,36 +197,26 @@ def cut_overdue() -> None:
                 socket.socket.shutdown(imap.sock, socket.SHUT_RDWR)
 
 
-class _Plain(_Bounded, IMAP4WithTimeout):  # type: ignore[misc]
-    pass
-
-
-class _Tls(_Bounded, IMAP4_TLS):  # type: ignore[misc]
-    pass
-
-
 class Client(IMAPClient):  # type: ignore[misc]
     """A connection that is secured, but not logged in yet."""
 
-    def __init__(self, account: Account, context: ssl.SSLContext) -> None:
+    def __init__(self, account: Account, dialer: Dialer) -> None:
+        self._dialer = dialer
         super().__init__(
             account.host,
             port=account.port,
             ssl=account.security == "tls",
-            ssl_context=context,
             timeout=SocketTimeout(CONNECT_TIMEOUT, READ_TIMEOUT),
         )
         # imaplib would format every literal for a log that nobody reads: four times the CPU.
         self._imap.debug = 0
 
     def _create_IMAP4(self) -> _Bounded:  # noqa: N802 - theirs
-        if self.ssl:
-            return _Tls(self.host, self.port, self.ssl_context, CONNECT_TIMEOUT)  # type: ignore[call-arg]
-        return _Plain(self.host, self.port, CONNECT_TIMEOUT)
+        return _Bounded(self.host, self.port, self._dialer, tls=self.ssl)
 
-    def secure(self, context: ssl.SSLContext) -> None:
+    def secure(self) -> None:
         """STARTTLS, after which nothing counts that was said before (RFC 3501 §6.2.1)."""
-        self.starttls(context)
+        self.starttls(self._dialer.ssl_context)
         # Answers put into the plain text by somebody in between would be read as the server's.
         self._imap.untagged_responses.clear()
 
@@ -361,11 +361,12 @@ def _pairs(items: Any) -> dict[bytes, Any]:
     return {bytes(name).upper(): value for name, value in zip(items[::2], items[1::2], strict=True)}
 
 
-def log_in(account: Account, password: str, context: ssl.SSLContext) -> Client:
+def log_in(account: Account, password: str, dialer: Dialer) -> Client:
     """A client that is logged in; an account with a provider has an access token for password.
 
     Raises:
         ConnectionLost: no way to the server.
+        AddressForbidden: there is one, but not for us.
         CertificateRejected: it is not who it says.
         AuthenticationFailed: it refuses the login.
         CapabilityMissing: it cannot be talked to in the way the account says.
@@ -374,11 +375,11 @@ def log_in(account: Account, password: str, context: ssl.SSLContext) -> Client:
     if _CONTROL.search(account.username) or _CONTROL.search(password):
         raise AuthenticationFailed("User name and password may not hold control characters.")
     with border("connect", account):
-        client = Client(account, context)
+        client = Client(account, dialer)
     try:
         if account.security == "starttls":
             with border("starttls", account):
-                client.secure(context)
+                client.secure()
         with border("login", account):
             log_in_ = client.log_in_by_token if account.oauth_provider else client.log_in
             log_in_(account.username, password)
@@ -406,6 +407,12 @@ def border(doing: str, account: Account | None = None) -> Iterator[None]:
         raise ours from error
 
 
+def _of_tls(error: ssl.SSLError, where: str) -> PostwireError:
+    if error.reason in {"TLSV1_ALERT_PROTOCOL_VERSION", "UNSUPPORTED_PROTOCOL"}:
+        return CapabilityMissing(f"{where} has no TLS that is safe; TLS 1.2 or newer is needed.")
+    return ConnectionLost(f"{where} does not speak TLS here; check port and security.")
+
+
 def _translate(  # noqa: PLR0911 - a table
     error: Exception, doing: str, account: Account | None
 ) -> PostwireError:
@@ -415,7 +422,7 @@ def _translate(  # noqa: PLR0911 - a table
             reason = error.verify_message.rstrip(".")
             return CertificateRejected(f"The certificate of {where} cannot be trusted: {reason}.")
         case ssl.SSLError() if account:
-            return ConnectionLost(f"{where} does not speak TLS here; check port and security.")
+            return _of_tls(error, where)
         case socket.gaierror():
             return ConnectionLost(f"There is no server of that name: {where}.")
         case TimeoutError():

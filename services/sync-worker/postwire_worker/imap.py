@@ -26,6 +26,7 @@ from postwire_worker import answers, refusals
 from postwire_worker import client as limits
 from postwire_worker.answers import Items, Listed, State, Structure
 from postwire_worker.client import Client, border, log_in
+from postwire_worker.dialer import Dialer
 
 #: Bytes of a header block that are read; more than this is no header.
 HEADER_LIMIT = 256 * 1024
@@ -311,7 +312,7 @@ class Session:
         self._client.hang_up()
 
 
-def open_session(account: Account, password: str, context: ssl.SSLContext) -> Session:
+def open_session(account: Account, password: str, dialer: Dialer) -> Session:
     """Connect, secure the connection and log in; it is the caller who closes the session.
 
     Raises:
@@ -320,15 +321,13 @@ def open_session(account: Account, password: str, context: ssl.SSLContext) -> Se
         AuthenticationFailed: it refuses the login.
         ServerBusy: it asks to come back later.
     """
-    return Session(log_in(account, password, context))
+    return Session(log_in(account, password, dialer))
 
 
 @contextmanager
-def connect(
-    account: Account, password: str, context: ssl.SSLContext, purpose: str
-) -> Iterator[Session]:
+def connect(account: Account, password: str, dialer: Dialer, purpose: str) -> Iterator[Session]:
     """As `open_session`, and log out at the end."""
-    with using(open_session(account, password, context), purpose) as session:
+    with using(open_session(account, password, dialer), purpose) as session:
         yield session
 
 

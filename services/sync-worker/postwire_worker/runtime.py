@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import ssl
 import threading
 import uuid
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from postwire.settings import WatcherSettings, WorkerSettings
 from postwire.store import accounts
 from postwire.store.pool import Pool, make_pool, transaction
 from postwire_worker.budget import Budget
+from postwire_worker.dialer import Dialer
 from postwire_worker.imap import make_ssl_context
 
 
@@ -39,7 +39,7 @@ class Runtime:
     redis: redis.Redis
     broker: RedisBroker
     keyring: Keyring
-    ssl_context: ssl.SSLContext
+    dialer: Dialer
     holder: str
     budget: Budget
     providers: Providers = field(default_factory=dict)
@@ -97,7 +97,7 @@ def make_runtime(
         redis=client,
         broker=make_broker(client),
         keyring=keyring,
-        ssl_context=make_ssl_context(settings.imap_ca_file),
+        dialer=Dialer(make_ssl_context(settings.imap_ca_file), settings.allowed_networks),
         holder=holder,
         budget=Budget(pool, holder, settings.host_connections or None),
         providers=make_providers(settings.oauth_providers.get_secret_value()),

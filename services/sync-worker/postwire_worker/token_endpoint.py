@@ -8,20 +8,29 @@ from __future__ import annotations
 
 import asyncio
 import re
-import ssl
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
 import httpx
 import msgspec
 
-from postwire.errors import AuthenticationFailed, PostwireError, ServerBusy, TransientError
+from postwire.errors import (
+    AddressForbidden,
+    AuthenticationFailed,
+    PostwireError,
+    ServerBusy,
+    TransientError,
+)
 from postwire.metrics import OAUTH_REFRESHES
 from postwire.oauth import Provider
+from postwire_worker.dialer import Dialer
 
 #: Seconds for all of it, however slowly the answer comes.
 LIMIT = 20.0
+#: The same for one wait, and less for a connection: another address may do.
+_TIMEOUT = httpx.Timeout(LIMIT, connect=LIMIT / 4)
+_PORTS = {"https": 443, "http": 80}
 #: Bytes of an answer; the largest tokens have some thousand.
 _ROOM = 64 * 1024
 #: An encoded body could be a thousand times as large as what came.
@@ -88,7 +97,7 @@ class _Failure(msgspec.Struct):
     error: str
 
 
-def refresh(provider: Provider, refresh_token: str, context: ssl.SSLContext) -> Granted:
+def refresh(provider: Provider, refresh_token: str, dialer: Dialer) -> Granted:
     """Ask for a new access token; takes `LIMIT` at most.
 
     Raises:
@@ -106,7 +115,7 @@ def refresh(provider: Provider, refresh_token: str, context: ssl.SSLContext) -> 
     }
     given = {name: value for name, value in form.items() if value}
     with _counted():
-        return _read(provider.name, asyncio.run(_post(provider, given, context)))
+        return _read(provider.name, asyncio.run(_post(provider, given, dialer)))
 
 
 @contextmanager
@@ -128,7 +137,7 @@ def _counted() -> Iterator[None]:
         OAUTH_REFRESHES.labels(outcome=outcome).inc()
 
 
-async def _post(provider: Provider, form: dict[str, str], context: ssl.SSLContext) -> _Answer:
+async def _post(provider: Provider, form: dict[str, str], dialer: Dialer) -> _Answer:
     # Asynchronous for the sake of one timeout over everything: a byte now and then keeps within
     # all others.
     try:
@@ -137,16 +146,53 @@ async def _post(provider: Provider, form: dict[str, str], context: ssl.SSLContex
             # A redirect would carry the secrets elsewhere, and so would a proxy that happens to be
             # in the environment.
             httpx.AsyncClient(
-                verify=context, timeout=LIMIT, trust_env=False, follow_redirects=False
+                verify=dialer.ssl_context, timeout=_TIMEOUT, trust_env=False, follow_redirects=False
             ) as client,
-            client.stream("POST", provider.token_url, data=form, headers=_HEADERS) as response,
+            _posted(client, provider.token_url, form, dialer) as response,
         ):
             body = await _body(provider.name, response)
             return _Answer(response.status_code, response.headers.get("Retry-After", ""), body)
+    except AddressForbidden:
+        raise Misconfigured(
+            f"{provider.name} leads to a private or reserved address; "
+            "whoever runs Postwire has to look at POSTWIRE_ALLOWED_NETWORKS."
+        ) from None
     except (TimeoutError, httpx.TimeoutException):
         raise TransientError(f"{provider.name} does not answer in time.") from None
-    except (httpx.HTTPError, httpx.InvalidURL, OSError):
+    except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError):
         raise TransientError(f"{provider.name} cannot be reached.") from None
+
+
+@asynccontextmanager
+async def _posted(
+    client: httpx.AsyncClient, url: str, form: dict[str, str], dialer: Dialer
+) -> AsyncIterator[httpx.Response]:
+    """The answer of the first address that can be connected to."""
+    parts = httpx.URL(url)
+    host = parts.raw_host.decode()
+    port = parts.port or _PORTS[parts.scheme]
+    # The address is connected to; the name is who has to be there.
+    headers = {**_HEADERS, "Host": parts.netloc.decode()}
+    failure: Exception = httpx.ConnectError("the name has no address")
+    for _, (address, *_) in await asyncio.to_thread(dialer.resolve, host, port):
+        request = client.build_request(
+            "POST",
+            parts.copy_with(host=address),
+            data=form,
+            headers=headers,
+            extensions={"sni_hostname": host},
+        )
+        try:
+            response = await client.send(request, stream=True)
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            failure = error
+            continue
+        try:
+            yield response
+        finally:
+            await response.aclose()
+        return
+    raise failure
 
 
 async def _body(name: str, response: httpx.Response) -> bytes:

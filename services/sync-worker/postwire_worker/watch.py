@@ -18,6 +18,7 @@ from typing import TypeVar
 import structlog
 
 from postwire.errors import (
+    AddressForbidden,
     AuthenticationFailed,
     ConnectionLost,
     CredentialUnreadable,
@@ -49,6 +50,8 @@ ANSWER = 30.0
 PROVEN = 60.0
 SHORTEST_BACKOFF = 1.0
 LONGEST_BACKOFF = 120.0
+#: Seconds until a host that leads where it must not is asked for again.
+FORBIDDEN_PAUSE = 15 * 60.0
 #: Seconds between two jobs that are asked for because of one account: a server may tell of changes
 #: as fast as it can. The first one is not held back.
 PAUSE = 0.25
@@ -175,6 +178,9 @@ class Watch:
             case AuthenticationFailed() | CredentialUnreadable():
                 # No login is tried again until something changes.
                 self._refused = True
+            case AddressForbidden():
+                # The name would have to lead elsewhere; to ask for it is all there is to do.
+                self._later(FORBIDDEN_PAUSE)
             case ServerBusy(retry_after=wait):
                 self._later(wait)
             case _:
