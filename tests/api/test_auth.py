@@ -51,7 +51,7 @@ def test_every_route_but_the_page_and_the_docs_declares_the_bearer_guard(
     # Then those of the API have the guard, and there are as many as the contract has
     bare = {path for (path, _), guard in guarded.items() if not guard}
     assert {path for path in bare if not path.startswith("/api/docs")} == set()
-    assert sum(guarded.values()) == 31
+    assert sum(guarded.values()) == 32
 
 
 def test_a_request_without_a_proper_token_is_answered_401_with_a_hint(client: Client) -> None:
