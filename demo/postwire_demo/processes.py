@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import ctypes
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from postwire_demo.errors import DemoError
 
 HOST = "127.0.0.1"
+#: Below what Linux, macOS and BSD take for outgoing connections by default.
+_PORTS = range(10_000, 32_000)
 #: Seconds a server may take until it answers, on a machine that has other work too.
 START_TIMEOUT = 60.0
 #: prctl(2): the signal this process gets when its parent dies.
@@ -23,10 +27,14 @@ _LIBC = ctypes.CDLL(None)
 
 
 def free_port() -> int:
-    """A TCP port of the loopback that nobody listens on."""
-    with socket.create_server((HOST, 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
+    """A TCP port of the loopback that nobody listens on.
+
+    None of those that the system gives to outgoing connections: one may have it before we do.
+    """
+    for port in random.sample(_PORTS, 100):
+        with suppress(OSError), socket.create_server((HOST, port)):
+            return port
+    raise DemoError("there is no free port")
 
 
 def accepts(port: int) -> bool:

@@ -120,6 +120,8 @@ def test_one_that_is_stopped_goes_on_where_it_was(store: Pool) -> None:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            # Whoever runs the tests in the background has it ignored, and so have all below.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
         )
         assert eventually(lambda: _done(store) > 100, 30)
         # When it is stopped
