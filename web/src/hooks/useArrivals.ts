@@ -1,6 +1,7 @@
 import { useSocket, type SyncEvent } from "postwire-react";
 import { useCallback, useEffect, useState } from "react";
 import type { Api } from "../api";
+import { countOf, onlyMessageOf } from "../arrived";
 import { arrivalWords, nameOf } from "../words";
 
 const SHOWN_MS = 7000;
@@ -52,18 +53,6 @@ export function useArrivals(api: Api): { toast: Toast | null; dismiss: () => voi
 }
 
 async function wordsFor(api: Api, events: SyncEvent[]): Promise<string> {
-  const count = events.reduce((sum, event) => sum + event.count, 0);
-  const [only] = events;
-  return arrivalWords(count, count === 1 && only ? await senderOf(api, only) : undefined);
-}
-
-/** Events carry no mail content, so the one new message's sender is looked up. */
-async function senderOf(api: Api, event: SyncEvent): Promise<string | undefined> {
-  try {
-    const { messages } = await api.messages({ accountId: event.accountId, limit: 5 });
-    const newest = messages.find((message) => message.direction === "inbound");
-    return nameOf(newest?.from[0]) || undefined;
-  } catch {
-    return undefined;
-  }
+  const message = await onlyMessageOf(api, events);
+  return arrivalWords(countOf(events), nameOf(message?.from[0]) || undefined);
 }

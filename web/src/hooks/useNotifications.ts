@@ -1,6 +1,7 @@
 import { type SyncEvent, useSocket } from "postwire-react";
 import { useEffect, useEffectEvent } from "react";
 import type { Api } from "../api";
+import { countOf, onlyMessageOf } from "../arrived";
 import type { MessageSummary } from "../model";
 import { arrivalWords, nameOf, subjectOf } from "../words";
 import { usePreferences } from "./usePreferences";
@@ -23,7 +24,7 @@ export function useNotifications(api: Api, onOpen: (message: MessageSummary | nu
       const events = gathered.get(accountId) ?? [];
       gathered.delete(accountId);
       if (document.visibilityState === "visible" && document.hasFocus()) return;
-      show(events, await messageOf(api, events), open);
+      show(events, await onlyMessageOf(api, events), open);
     };
     const arrived = (event: SyncEvent) => {
       const waiting = gathered.get(event.accountId);
@@ -54,18 +55,10 @@ function show(
 ): void {
   const newest = events.at(-1);
   if (!newest) return;
-  const count = events.reduce((sum, event) => sum + event.count, 0);
-  const notification = message
-    ? new Notification(nameOf(message.from[0]) || "New mail", {
-        body: subjectOf(message),
-        tag: tagOf(newest),
-        icon: "/favicon.svg",
-      })
-    : new Notification(arrivalWords(count), {
-        body: newest.emailAddress,
-        tag: tagOf(newest),
-        icon: "/favicon.svg",
-      });
+  const [title, body] = message
+    ? [nameOf(message.from[0]) || "New mail", subjectOf(message)]
+    : [arrivalWords(countOf(events)), newest.emailAddress];
+  const notification = new Notification(title, { body, tag: tagOf(newest), icon: "/favicon.svg" });
   const timer = setTimeout(() => notification.close(), SHOWN_MS);
   notification.addEventListener("click", () => {
     clearTimeout(timer);
@@ -78,16 +71,4 @@ function show(
 /** The same in each tab of this browser, so that what two of them tell is shown once. */
 function tagOf({ accountId, epoch, revision }: SyncEvent): string {
   return `postwire/${accountId}/${epoch}/${revision}`;
-}
-
-/** The one message that came, where it is one; events carry no mail. */
-async function messageOf(api: Api, events: SyncEvent[]): Promise<MessageSummary | null> {
-  const [only] = events;
-  if (!only || events.length > 1 || only.count !== 1) return null;
-  try {
-    const { messages } = await api.messages({ accountId: only.accountId, limit: 5 });
-    return messages.find(({ direction }) => direction === "inbound") ?? null;
-  } catch {
-    return null;
-  }
 }
