@@ -149,9 +149,7 @@ class ApiSettings(_WithDatabase, _WithRedis, _WithKeys):
     web_dir: Path | None = None
 
 
-class WorkerSettings(_WithDatabase, _WithRedis, _WithKeys):
-    """What the sync-worker needs."""
-
+class _WithMailServers(_WithDatabase, _WithRedis, _WithKeys):
     #: OAuth providers by name, as a JSON object; see docs/oauth.md.
     oauth_providers: SecretStr = SecretStr("{}")
     #: PEM bundle of certificate authorities trusted beside the system's.
@@ -160,6 +158,11 @@ class WorkerSettings(_WithDatabase, _WithRedis, _WithKeys):
     allowed_networks: Networks = Field(default_factory=list)
     #: Connections to one mail server that all processes have at most; 0: any number.
     host_connections: Annotated[int, Field(ge=0)] = 0
+
+
+class WorkerSettings(_WithMailServers):
+    """What the sync-worker needs."""
+
     #: Queues this worker serves, comma separated.
     worker_queues: QueueList = Field(default_factory=lambda: list(get_args(Queue)))
     #: Jobs of one process at a time.
@@ -170,17 +173,9 @@ class WorkerSettings(_WithDatabase, _WithRedis, _WithKeys):
     audit_hours: Annotated[float, Field(ge=0, le=8760)] = 24
 
 
-class WatcherSettings(_WithDatabase, _WithRedis, _WithKeys):
+class WatcherSettings(_WithMailServers):
     """What the watcher needs."""
 
-    #: OAuth providers by name, as a JSON object; see docs/oauth.md.
-    oauth_providers: SecretStr = SecretStr("{}")
-    #: PEM bundle of certificate authorities trusted beside the system's.
-    imap_ca_file: Path | None = None
-    #: Networks that users may name hosts in beside the public internet, as CIDR, comma separated.
-    allowed_networks: Networks = Field(default_factory=list)
-    #: Connections to one mail server that all processes have at most; 0: any number.
-    host_connections: Annotated[int, Field(ge=0)] = 0
     #: Seconds between looks at an account whose server has no IDLE.
     poll_seconds: Seconds = 30
     #: Accounts one watcher holds at most; all watchers have the same.
