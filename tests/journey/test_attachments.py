@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Iterator
 from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from support.dovecot import Dovecot
 from support.mailbox import MailUser
@@ -22,13 +21,9 @@ PNG = base64.b64decode(
 
 
 @pytest.fixture
-def page(chromium: str) -> Iterator[Page]:
+def page(browser: Browser) -> Page:
     """A tab of a real browser."""
-    sandboxed = os.geteuid() != 0
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, chromium_sandbox=sandboxed)
-        yield browser.new_page()
-        browser.close()
+    return browser.new_page()
 
 
 def illustrated(data: bytes) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +16,7 @@ import httpx
 import jwt
 import psycopg
 import pytest
-from playwright.sync_api import BrowserContext, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from postwire import tokens
 from postwire_demo import services
@@ -89,14 +88,9 @@ class World:
 
 
 @pytest.fixture
-def context(chromium: str) -> Iterator[BrowserContext]:
-    """A real browser that nobody has used before."""
-    # Chromium's sandbox refuses to be run by root, as CI does.
-    sandboxed = os.geteuid() != 0
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, chromium_sandbox=sandboxed)
-        yield browser.new_context()
-        browser.close()
+def context(browser: Browser) -> BrowserContext:
+    """A browser that its tabs share."""
+    return browser.new_context()
 
 
 @pytest.fixture

@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from postwire_demo.node import node
 from support.dovecot import Dovecot
 from support.mailbox import MailUser, letter
 from support.system import WEB, System
 
-#: Chromium asks its maker's hosts for news unless told not to.
-_QUIET = (
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-)
 #: What the ordinary client from npm does with a room; prints each event as a line of JSON.
 _CLIENT = """
 const { io } = require("socket.io-client");
@@ -40,16 +31,9 @@ setTimeout(() => process.exit(2), 20000).unref();
 
 
 @pytest.fixture
-def page(chromium: str) -> Iterator[Page]:
+def page(browser: Browser) -> Page:
     """A tab of a real browser."""
-    # Chromium's sandbox refuses to be run by root, as CI does.
-    sandboxed = os.geteuid() != 0
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium, args=_QUIET, chromium_sandbox=sandboxed
-        )
-        yield browser.new_page()
-        browser.close()
+    return browser.new_page()
 
 
 def test_a_new_email_appears_in_the_open_inbox(
