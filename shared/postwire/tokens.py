@@ -106,7 +106,6 @@ def _sign(secret: str, claims: dict[str, Any]) -> str:
 
 
 def _verify(key: str | jwks.Key, token: str, terms: Terms) -> dict[str, Any]:
-    required = [terms.user_claim, "exp", "aud", *(["iss"] if terms.issuer else [])]
     with _in_words():
         claims: dict[str, Any] = jwt.decode(
             token,
@@ -115,7 +114,7 @@ def _verify(key: str | jwks.Key, token: str, terms: Terms) -> dict[str, Any]:
             audience=terms.audience,
             issuer=terms.issuer,
             leeway=LEEWAY,
-            options={"require": required},
+            options={"require": [terms.user_claim, "exp", "aud"]},
         )
     if not claims[terms.user_claim]:
         raise TokenRejected("The token names no user.")

@@ -132,13 +132,14 @@ def _dripping() -> Misbehaviour:
     return drip
 
 
+_GOOD = json.dumps({"keys": [jwk(rsa_key(), "k1")]}).encode()
 MISBEHAVIOURS: list[tuple[str, Misbehaviour]] = [
     ("unusable", saying(500, b"")),
-    ("unusable", saying(404, {"keys": [jwk(rsa_key(), "k1")]})),
+    ("unusable", saying(404, _GOOD)),
     ("unusable", saying(200, b"<html>")),
     ("unusable", saying(200, {"keys": []})),
     ("unusable", saying(200, {"keys": [{"kty": "oct", "k": "c2VjcmV0", "kid": "k1"}]})),
-    ("unusable", saying(200, b" " * (issuer._ROOM + 1))),
+    ("unusable", saying(200, _GOOD + b" " * issuer._ROOM)),
     ("unreachable", _dripping()),
     ("unreachable", lambda handler: handler.connection.close()),
     ("unreachable", lambda handler: handler.wfile.write(b"nonsense\r\n\r\n") and None),

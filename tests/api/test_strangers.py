@@ -281,3 +281,16 @@ def test_what_is_asked_for_without_an_id_is_the_callers_own(
             # And what is ann's is as it was
             assert hers() == before, said
     assert shown >= 3
+
+
+def test_what_a_user_sees_and_counts_is_the_same_whoever_else_there_is(
+    client: Client, store: Pool, document: dict[str, Any]
+) -> None:
+    # Given a user who is alone
+    lay_down(store, "bob")
+    lists = [one for one in operations(document) if one.method == "GET" and not one.path_ids]
+    alone = [one.ask(client, "bob", {}).text for one in lists]
+    # When another one comes, then each list and each count is what it was
+    lay_down(store, "ann")
+    assert [one.ask(client, "bob", {}).text for one in lists] == alone
+    assert len(lists) >= 8
