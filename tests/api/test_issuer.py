@@ -14,6 +14,8 @@ from structlog.testing import capture_logs
 
 from postwire.errors import KeysUnavailable, SettingsError, TokenRejected
 from postwire_api import issuer
+from support.dovecot import write_certificate
+from support.fake_imap import presenting
 from support.issuer import Issuer, ec_key, jwk, rsa_key
 from support.issuer import issuer as run_issuer
 from support.sso import Misbehaviour, saying, send
@@ -190,6 +192,22 @@ async def test_a_proxy_that_happens_to_be_set_is_not_asked(
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     assert await issuer.from_url(provider.url).find("RS256", "k1")
+
+
+async def test_a_certificate_that_nobody_vouches_for_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given an issuer with a certificate of a private authority
+    write_certificate(tmp_path)
+    with run_issuer(presenting(tmp_path / "server.pem")) as provider:
+        provider.keys = [jwk(rsa_key(), "k1")]
+        # When it is asked, then its keys are not believed
+        with pytest.raises(KeysUnavailable):
+            await issuer.from_url(provider.url).find("RS256", "k1")
+        assert provider.asked == 0
+        # And when the operator has named that authority, they are
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "server.pem"))
+        assert await issuer.from_url(provider.url).find("RS256", "k1")
 
 
 async def test_an_issuer_that_is_down_is_asked_once_a_pause() -> None:

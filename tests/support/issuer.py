@@ -6,6 +6,7 @@ It misbehaves where a test says so.
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -74,18 +75,19 @@ class Issuer:
     #: Seconds that an answer takes.
     delay: float = 0
     misbehaves: Misbehaviour | None = None
+    scheme: str = "http"
     over: threading.Event = field(default_factory=threading.Event)
 
     @property
     def url(self) -> str:
         """Where the keys are."""
-        return f"http://{HOST}:{self.port}/jwks"
+        return f"{self.scheme}://{HOST}:{self.port}/jwks"
 
 
 @contextmanager
-def issuer() -> Iterator[Issuer]:
+def issuer(tls: ssl.SSLContext | None = None) -> Iterator[Issuer]:
     """Run an issuer."""
-    state = Issuer()
+    state = Issuer(scheme="https" if tls else "http")
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -106,6 +108,11 @@ def issuer() -> Iterator[Issuer]:
 
     server = ThreadingHTTPServer((HOST, 0), Handler)
     server.daemon_threads = True
+    if tls:
+        # Not at accept, or who refuses the certificate would end the server.
+        server.socket = tls.wrap_socket(
+            server.socket, server_side=True, do_handshake_on_connect=False
+        )
     state.port = server.server_port
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
