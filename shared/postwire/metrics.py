@@ -55,6 +55,9 @@ HTTP_SECONDS = Histogram(
     ["method", "route", "status"],
     buckets=_HTTP,
 )
+KEY_REFRESHES = Counter(
+    "postwire_key_refreshes", "Times the keys of the tokens' issuer were read anew.", ["outcome"]
+)
 DNS_LOOKUPS = Counter(
     "postwire_dns_lookups", "Questions to DNS about where an address logs in.", ["outcome"]
 )
