@@ -59,6 +59,7 @@ FENCES = {
         "services/gateway/postwire_gateway/positions.py",
         "services/gateway/postwire_gateway/relay.py",
         "services/api/postwire_api/queue.py",
+        "services/api/postwire_api/rates.py",
     ),
 }
 

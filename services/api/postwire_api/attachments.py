@@ -67,6 +67,7 @@ class _Span:
     "/messages/{message_id:str}/attachments/{n:str}",
     http_method=[HttpMethod.GET, HttpMethod.HEAD],
     summary="Read an attachment",
+    costly=True,
     responses={
         200: ResponseSpec(None, description="The bytes.", media_type=_BYTES),
         206: ResponseSpec(None, description="The range asked for.", media_type=_BYTES),

@@ -137,6 +137,7 @@ def documented(**reasons: str) -> dict[int, ResponseSpec]:
     everywhere = {
         "_400": "The request is not well formed; `detail` says what and where.",
         "_401": "The bearer token is missing, malformed or expired.",
+        "_429": "That was asked too often; `Retry-After` says when to ask again.",
         "_503": "The database does not answer right now.",
     }
     return {

@@ -43,6 +43,7 @@ _REFUSED = {
 @post(
     "/email/sync",
     summary="Sync now",
+    costly=True,
     status_code=HTTP_200_OK,
     responses=problems.documented(
         _404="There is no such account.", _409="The account is paused, or its login was refused."
