@@ -75,7 +75,7 @@ NO_TWIN = {
 }
 
 #: Tests that belong to no one module, but to all that a sync or the gateway is made of.
-NO_MODULE = {"test_random_client.py", "test_extensions.py", "test_nginx.py"}
+NO_MODULE = {"test_conformance.py", "test_random_client.py", "test_extensions.py", "test_nginx.py"}
 
 
 def modules() -> Iterator[tuple[Path, Path]]:

@@ -37,6 +37,7 @@ _NONE = "There is no such account."
     costly=True,
     responses=problems.documented(
         _409="The caller has an account with that address, or as many as there may be.",
+        _413=problems.TOO_LONG,
         _422="The mail server refused the login, or could not be reached; nothing was kept.",
     ),
 )
@@ -203,7 +204,7 @@ def resume_account(user: User, store: Store, queue: Queue, account_id: FromPath[
     "/accounts/{account_id:str}/credential",
     summary="Change how an account is logged in to",
     costly=True,
-    responses=problems.documented(_404=_NONE),
+    responses=problems.documented(_404=_NONE, _413=problems.TOO_LONG),
     sync_to_thread=True,
 )
 def change_credential(

@@ -57,7 +57,7 @@ def create_app(settings: ApiSettings) -> Litestar:
     keyring = settings.keyring()
     providers = make_providers(settings.oauth_providers.get_secret_value())
     names = Names(settings.dns_servers)
-    return Litestar(
+    app = Litestar(
         route_handlers=[_api(settings), *_page(settings)],
         dependencies={
             "keyring": Provide(lambda: keyring, sync_to_thread=False),
@@ -79,6 +79,8 @@ def create_app(settings: ApiSettings) -> Litestar:
         # Our own handler logs what was unexpected; Litestar would log it once more.
         logging_config=None,
     )
+    docs.close_schemas(app)
+    return app
 
 
 def _api(settings: ApiSettings) -> Router:

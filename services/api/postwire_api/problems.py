@@ -27,6 +27,8 @@ from postwire.errors import (
 )
 
 MEDIA_TYPE = "application/problem+json"
+#: For `documented`, of routes that take a body.
+TOO_LONG = "The body is larger than 64 KiB."
 
 log = structlog.get_logger()
 
