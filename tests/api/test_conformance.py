@@ -42,7 +42,7 @@ ALWAYS = [
     checks.response_schema_conformance,
 ]
 #: Examples of each operation: well formed and malformed, by the profile of the run.
-EXAMPLES = {"long": 1000}
+EXAMPLES = {"long": 400}
 FEW = 7
 
 

@@ -60,7 +60,7 @@ class Rates:
         }
         self._paused_until = 0.0
         self._minute = 0
-        # Who is refused until the minute ends. To get in here takes many requests; none leave.
+        # Who is refused until the minute ends; few, for to get in here takes hundreds of requests.
         self._exhausted: set[str] = set()
 
     def check(self, kind: Kind, who: str) -> None:
