@@ -66,6 +66,13 @@ bench: web test-tools ## Measure one new email on its way to the browser, and wh
 chaos: web test-tools ## Let faults rain on the whole system, then see whether all mail is there (SEED=, MINUTES=)
 	@PYTHONPATH=tests exec $(BIN)/python -m chaos $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) --logs "$(VAR)/chaos"
 
+# MINUTES= is how long each of them; what was found to lead further is kept in var/fuzz.
+.PHONY: fuzz
+fuzz: setup ## Look for input that a parser breaks on (MINUTES=, TARGET=imap|mime|event|token|html)
+	@for target in $(or $(TARGET),imap mime event token html); do \
+		PYTHONPATH=tests $(BIN)/python -m fuzz $$target --minutes $(or $(MINUTES),2) --corpus "$(VAR)/fuzz"; \
+	done
+
 .PHONY: fmt
 fmt: setup ## Format the Python code
 	$(BIN)/ruff check -q --fix --exit-zero .

@@ -85,3 +85,14 @@ def test_any_other_token_is_rejected_in_words(token: str, words: str) -> None:
 
 def test_clocks_may_differ_a_little() -> None:
     assert tokens.verify_realtime(SECRET, _signed(exp=time.time() - tokens.LEEWAY + 5))
+
+
+@pytest.mark.parametrize("end", [1e300, 22e16, 10**30, "4000000000000000000"])
+def test_a_token_that_ends_in_no_year_there_is_is_refused(end: Any) -> None:
+    # Given a token signed by the right secret
+    with pytest.raises(TokenRejected):
+        tokens.verify_realtime(SECRET, _signed(exp=end))
+
+
+def test_an_end_in_quotes_is_an_end() -> None:
+    assert tokens.verify_realtime(SECRET, _signed(exp="4000000000")).expires_at.year == 2096
