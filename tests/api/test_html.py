@@ -130,6 +130,8 @@ def test_a_style_keeps_what_only_changes_the_looks() -> None:
     "large",
     [
         "<div>" * (html.MAX_DEPTH + 1),
+        "<div>" * 100_000,
+        "<svg><g>" * 60_000,
         "<b><i>" * html.MAX_DEPTH,
         "x" * (html.MAX_LENGTH + 1),
         "<table>" + "x<br>" * (html.MAX_ELEMENTS + 1),

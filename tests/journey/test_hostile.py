@@ -1,7 +1,7 @@
 """Mail that means harm, in a real browser: nothing in it runs, loads, or leaves its frame.
 
-Three things hold it, and each is tried without the others: what the API leaves of the HTML, the
-frame with its policy, and the page around it.
+Two things hold it, and each is tried without the other: what the API leaves of the HTML, and the
+frame that the page makes for it.
 """
 
 from __future__ import annotations
@@ -199,6 +199,16 @@ def show(page: Page, message: dict[str, str]) -> None:
         page.get_by_role("button", name="Close").click()
 
 
+def saved(page: Page) -> list[str]:
+    """The names under which the browser saves what is attached to the open message."""
+    names = []
+    for button in page.get_by_role("button", name="Save").all():
+        with page.expect_download() as saving:
+            button.click()
+        names.append(saving.value.suggested_filename)
+    return names
+
+
 def unsanitised(page: Page, letters: list[str]) -> None:
     """Lay the letters into frames as the page makes them, and do what a reader could."""
     page.evaluate(UNSANITISED, letters)
@@ -217,10 +227,10 @@ def test_hostile_mail_reaches_nothing(
     letters = hostile.letters(server.host)
     user.append(*letters.values())
     with canary(dovecot.ca_file) as tls:
-        user.append(letter("greedy", html=GREEDY.replace("HOST", tls.host)))
+        user.append(hostile.with_files(), letter("greedy", html=GREEDY.replace("HOST", tls.host)))
         system.add_account(user)
         with system.api("robin") as api:
-            messages = whole_list(api, len(letters) + 1)
+            messages = whole_list(api, len(letters) + 2)
         watch = Watch(context, server, system.api_url, system.gateway_url)
         page = watch.page
         page.goto(f"{system.api_url}/#token={system.token('robin')}")
@@ -229,6 +239,11 @@ def test_hostile_mail_reaches_nothing(
         for message in messages:
             show(page, message)
             assert not watch.harm, message["subject"]
+
+        # And what is attached is saved under names that stay in their folder
+        show(page, next(one for one in messages if one["subject"] == "files"))
+        assert saved(page) == list(hostile.FILES.values())
+        assert not watch.harm
 
         # And when remote images are asked for, images are all that comes
         assert not tls.connections

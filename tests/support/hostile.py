@@ -316,6 +316,20 @@ _LETTERS = {
     ]
 }
 
+#: Names of attached files, as their parameter is written, with what may be left of them.
+FILES = {
+    'filename="../../etc/passwd"': "passwd",
+    'filename="C:\\\\Windows\\\\win.ini"': "win.ini",
+    "filename*=utf-8''photo%E2%80%AEgnp.exe": "photognp.exe",
+    "filename*=utf-8''a%0D%0ASet-Cookie%3A%20b.txt": "a Set-Cookie_ b.txt",
+    "filename*=utf-8''nul%00.txt": "nul\ufffd.txt",
+    'filename="a\\"b;c.pdf"': "a_b;c.pdf",
+    f'filename="{"x" * 500}.pdf"': "x" * 120,
+    'filename="CON.txt"': "_CON.txt",
+    'filename="<img src=x:x onerror=HIT>.png"': "_img src=x_x onerror=HIT_.png",
+    'filename="..."': "part-10.png",
+}
+
 
 def corpus() -> dict[str, str]:
     """All the HTML, by name."""
@@ -339,6 +353,17 @@ def _letter(name: str, head: str, body: str) -> bytes:
     encoded = base64.encodebytes(body.encode()).decode().replace("\n", "\r\n")
     fields = f"{subject}{head}X-Name: {name}\r\nContent-Transfer-Encoding: base64\r\n"
     return f"{fields}\r\n{encoded}".encode()
+
+
+def with_files() -> bytes:
+    """A message to which files of all the names are attached: pages that say they are images."""
+    parts = [
+        f"--B\r\nContent-Type: image/png\r\nContent-Disposition: attachment;\r\n {name}\r\n\r\n"
+        "<script>HIT</script>\r\n"
+        for name in FILES
+    ]
+    head = "Subject: files\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=B\r\n"
+    return "".join([head, "\r\n", *parts, "--B--\r\n"]).encode()
 
 
 def aimed(html: str, n: int, host: str) -> str:

@@ -325,6 +325,12 @@ def test_four_megabytes_of_the_worst_are_read_in_time(hostile: bytes) -> None:
         assert len(body.snippet) <= mime.SNIPPET
 
 
+@pytest.mark.parametrize("tag", ["<div>", "<b>", "<table><b>", "<ul><li>", "<svg><g>", "<a><b><p>"])
+def test_html_in_a_hundred_thousand_layers_has_a_snippet(tag: str) -> None:
+    body = mime.body(None, "<p>to be read</p>" + tag * 100_000 + "deep")
+    assert body.snippet.startswith("to be read")
+
+
 def test_encoded_words_beyond_those_of_any_letter_stay_as_they_are() -> None:
     # Given more of them in one field than are read, and a few in the next
     many = "=?utf-8?q?a?= " * 2_000
