@@ -155,7 +155,7 @@ def _few_words(raw: bytes) -> bytes:
 
 def _first_words(field: bytes) -> bytes:
     *first, rest = field.split(_WORD, _WORDS)
-    return _WORD.join([*first, rest.replace(_WORD, b"=_")])
+    return _WORD.join([*first, rest.replace(b"?", b"_")])
 
 
 def body(text: str | None, html: str | None, flow: Flow = "") -> Body:
@@ -201,7 +201,11 @@ def _stdlib_headers(block: bytes) -> Headers:
     fields = email.message_from_bytes(block, policy=email.policy.compat32)
 
     def people(name: str) -> tuple[Address, ...]:
-        pairs = getaddresses([str(value) for value in fields.get_all(name, [])])
+        try:
+            pairs = getaddresses([str(value) for value in fields.get_all(name, [])])
+        except RecursionError:
+            # Comments in comments, without end.
+            return ()
         return tuple(
             Address(decoded(display)[:_FIELD], clean(address)[:_FIELD])
             for display, address in pairs[:_PEOPLE]
