@@ -70,6 +70,13 @@ chaos: web test-tools ## Let faults rain on the whole system, then see whether a
 secrets: web ## Look for secrets that were committed by mistake
 	@$(BIN)/python -m postwire_demo.node web run -s secrets
 
+# MINUTES= is how long each of them; what was found to lead further is kept in var/fuzz.
+.PHONY: fuzz
+fuzz: setup ## Look for input that a parser breaks on (MINUTES=, TARGET=imap|mime|event|token|html)
+	@for target in $(or $(TARGET),imap mime event token html); do \
+		PYTHONPATH=tests $(BIN)/python -m fuzz $$target --minutes $(or $(MINUTES),2) --corpus "$(VAR)/fuzz"; \
+	done
+
 .PHONY: fmt
 fmt: setup ## Format the Python code
 	$(BIN)/ruff check -q --fix --exit-zero .

@@ -98,7 +98,11 @@ def verify_realtime(secret: str, token: str) -> Realtime:
     accounts = claims.get("accounts")
     if not isinstance(accounts, list) or not all(isinstance(id_, str) for id_ in accounts):
         raise TokenRejected("The realtime token names no accounts.")
-    return Realtime(claims["sub"], frozenset(accounts), datetime.fromtimestamp(claims["exp"], UTC))
+    try:
+        expires_at = datetime.fromtimestamp(int(claims["exp"]), UTC)
+    except (ValueError, OverflowError, OSError):
+        raise TokenRejected("The token ends in a year that does not come.") from None
+    return Realtime(claims["sub"], frozenset(accounts), expires_at)
 
 
 def _sign(secret: str, claims: dict[str, Any]) -> str:

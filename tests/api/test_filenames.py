@@ -26,6 +26,11 @@ from postwire_api.filenames import disposition, shown
         ("Übersicht 2025.ods", "Übersicht 2025.ods"),
         ("x" * 300 + ".pdf", "x" * 116 + ".pdf"),
         ("x" * 300, "x" * 120),
+        ("CON", "_CON"),
+        ("nul.tar.gz", "_nul.tar.gz"),
+        ("folder/lpt1 .txt", "folder_lpt1 .txt"),
+        ("./COM3 .txt", "_COM3 .txt"),
+        ("contract.pdf", "contract.pdf"),
     ],
 )
 def test_a_name_is_shown_without_what_could_do_harm(given_name: str, name: str) -> None:

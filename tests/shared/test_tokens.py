@@ -187,3 +187,14 @@ def test_a_token_names_no_key_by_an_algorithm_that_no_issuer_has(header: dict[st
 def test_what_is_no_token_names_no_key(token: str) -> None:
     with pytest.raises(TokenRejected, match="not valid"):
         tokens.key_of(token)
+
+
+@pytest.mark.parametrize("end", [1e300, 22e16, 10**30, "4000000000000000000"])
+def test_a_token_that_ends_in_no_year_there_is_is_refused(end: Any) -> None:
+    # Given a token signed by the right secret
+    with pytest.raises(TokenRejected):
+        tokens.verify_realtime(SECRET, _signed(exp=end))
+
+
+def test_an_end_in_quotes_is_an_end() -> None:
+    assert tokens.verify_realtime(SECRET, _signed(exp="4000000000")).expires_at.year == 2096

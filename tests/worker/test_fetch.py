@@ -249,7 +249,18 @@ def test_a_structure_that_cannot_be_read_is_no_poison() -> None:
 
 
 @pytest.mark.parametrize(
-    "structure", ["NIL", "()", '("TEXT")', '("TEXT" "PLAIN" NIL NIL NIL NIL "x")']
+    "structure",
+    [
+        "NIL",
+        "()",
+        '("TEXT")',
+        '("TEXT" "PLAIN" NIL NIL NIL NIL "x")',
+        # Deeper than any parser goes, and more parts than anybody sends.
+        "(" * 100_000 + ")" * 100_000,
+        "(" * 60 + '"TEXT" "PLAIN" NIL NIL NIL "7BIT" 9 1' + ' "MIXED")' * 60,
+        "(" + '("TEXT" "PLAIN" NIL NIL NIL "7BIT" 9 1)' * 5_000 + ' "MIXED")',
+    ],
+    ids=range(7),
 )
 def test_a_structure_that_is_none_is_not_trusted(structure: str) -> None:
     mail = Mail()

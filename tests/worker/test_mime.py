@@ -296,6 +296,57 @@ def test_a_message_in_a_thousand_layers_is_read_in_time() -> None:
     assert time.process_time() - started < 5
 
 
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        b"Subject: " + b"=?" * 2_000_000,
+        b"Subject: " + b"=?a?q?" * 600_000,
+        b"X: " + b"=?utf-8?q?a?= " * 300_000,
+        b"To: " + b"=?utf-8?q?a?=\r\n " * 300_000,
+        b"Content-Type: a/b; name=" + b"=?utf-8?q?a?=\r\n\t" * 300_000,
+        b"Subject: a" + b"\r\n b" * 1_000_000,
+        b"Content-Type: a/b" + b"".join(b"; name*%d=a" % n for n in range(200_000)),
+        b"Content-Type: " + b"(" * 4_000_000,
+        b"To: " + b'"' * 4_000_000,
+        b"References: " + b"<a" * 2_000_000,
+        b"Content-Type: multipart/mixed; boundary=" + b"-" * 4_000_000,
+        b"Content-Type: multipart/mixed; boundary=-\r\n\r\n" + b"-" * 4_000_000,
+        b"Content-Type: message/rfc822\r\n\r\n" * 200_000,
+        b"=?\r\n" * 1_000_000,
+    ],
+    ids=range(14),
+)
+def test_four_megabytes_of_the_worst_are_read_in_time(hostile: bytes) -> None:
+    # When it is the head of a message, and of a part; time that grew with its square would be hours
+    part = b"Content-Type: multipart/mixed; boundary=B\r\n\r\n--B\r\n" + hostile
+    for raw in (hostile, part):
+        body, attachments, _ = mime.whole(raw + b"\r\n\r\ntext\r\n--B--\r\n")
+        mime.attachment(raw, len(attachments))
+        # Then what is read of it is bounded
+        assert len(body.snippet) <= mime.SNIPPET
+
+
+def test_a_damaged_header_with_comments_in_comments_is_read_without_them() -> None:
+    # Given what the standard library reads where fast-mail-parser refuses, and breaks on
+    found = mime._stdlib_headers(b"To: " + b"(" * 100_000 + b"\r\nSubject: here\r\n\r\n")
+    assert (found.subject, found.to) == ("here", ())
+
+
+@pytest.mark.parametrize("tag", ["<div>", "<b>", "<table><b>", "<ul><li>", "<svg><g>", "<a><b><p>"])
+def test_html_in_a_hundred_thousand_layers_has_a_snippet(tag: str) -> None:
+    body = mime.body(None, "<p>to be read</p>" + tag * 100_000 + "deep")
+    assert body.snippet.startswith("to be read")
+
+
+def test_encoded_words_beyond_those_of_any_letter_stay_as_they_are() -> None:
+    # Given more of them in one field than are read, and a few in the next
+    many = "=?utf-8?q?a?= " * 2_000
+    found = read(f"Subject: {many}\nFrom: =?utf-8?q?Zo=C3=AB?= <z@x.example>\n")
+    # Then the first ones are read, and those of the next
+    assert found.subject.startswith("a" * 200)
+    assert found.from_ == (Address("Zoë", "z@x.example"),)
+
+
 FIELDS = st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "Zs"]), max_size=60)
 
 

@@ -201,6 +201,26 @@ def test_what_is_too_deep_is_not_trusted() -> None:
         leaves(nested)
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        b"=?utf-8?q?a?= " * 1_000_000,
+        b"=?" * 4_000_000,
+        b"%" * 4_000_000,
+        b"utf-8''" + b"%C3" * 1_000_000,
+    ],
+    ids=range(4),
+)
+def test_a_file_name_of_megabytes_is_read_in_time(name: bytes) -> None:
+    # Given a name in each of the ways there are; time that grew with its square would be hours
+    for parameters in ((b"filename", name), (b"filename*", name), (b"filename*0*", name)):
+        (part,) = leaves((*TEXT[:7], 1, None, (b"attachment", parameters)))
+        assert len(part.filename or "") <= 500
+    for line in (b"attachment; filename=" + name, b'attachment; "' + b";" * 4_000_000):
+        (part,) = leaves((*TEXT[:7], 1, None, line))
+        assert len(part.filename or "") <= 500
+
+
 def test_a_structure_with_gaps_is_good_enough() -> None:
     # Given a part without parameters, id, encoding or anything after its size
     (part,) = leaves((b"TEXT", b"HTML", None, None, None, None, 0))

@@ -18,6 +18,8 @@ _ENDING = 12
 _UNFIT = re.compile(r'[/\\:*?"<>|]')
 #: Where a name was a path: everything before its last part says nothing to another machine.
 _FOLDERS = re.compile(r"\A(?:[A-Za-z]:[/\\]|[/\\]|\.\.?[/\\]).*[/\\]|\A[A-Za-z]:", re.DOTALL)
+#: What Windows takes for a device, whatever its ending.
+_DEVICE = re.compile(r"(?:con|prn|aux|nul|(?:com|lpt)[0-9¹²³])\s*(?:\.|\Z)", re.IGNORECASE)
 #: Categories of Unicode that show nothing: controls, marks of direction, surrogates, private use.
 _UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 #: RFC 8187 §3.2.1, attr-char.
@@ -64,7 +66,8 @@ def _fit(filename: str) -> str:
         if character in "\t\r\n" or unicodedata.category(character) not in _UNSEEN
     )
     name = _UNFIT.sub("_", _FOLDERS.sub("", name))
-    return _cut(" ".join(name.split()).strip(". "))
+    name = " ".join(name.split()).strip(". ")
+    return _cut(f"_{name}" if _DEVICE.match(name) else name)
 
 
 def _cut(name: str) -> str:

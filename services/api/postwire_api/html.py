@@ -20,6 +20,8 @@ import nh3
 MAX_LENGTH = 512 * 1024
 #: Elements inside each other; a deep one costs a look at each around it.
 MAX_DEPTH = 1000
+#: Elements; each that a table lets go is put among all that it has let go before.
+MAX_ELEMENTS = 40_000
 
 
 def _words(text: str) -> frozenset[str]:
@@ -94,7 +96,7 @@ _INLINE = re.compile(r"data:[\w.+-]+/[\w.+-]+;base64,[A-Za-z0-9+/=\s]{64,}")
 
 
 class TooMuch(Exception):
-    """The HTML is too large or too deeply nested to be taken apart."""
+    """The HTML is too large, of too many elements or too deeply nested to be taken apart."""
 
 
 def sanitise(html: str, images: Mapping[str, str] = MappingProxyType({})) -> str:
@@ -107,7 +109,7 @@ def sanitise(html: str, images: Mapping[str, str] = MappingProxyType({})) -> str
         TooMuch: taking it apart would take too long.
     """
     html = _INLINE.sub("", html)
-    if len(html) > MAX_LENGTH or _is_deep(html):
+    if len(html) > MAX_LENGTH or _is_much(html):
         raise TooMuch
     cleaned = _CLEANER.clean(html).replace(f' src="{_REMOTE}', ' data-src="')
 
@@ -127,10 +129,13 @@ def content_id(url: str) -> str:
     return unquote(unescape(url)).strip("<> ")
 
 
-def _is_deep(html: str) -> bool:
+def _is_much(html: str) -> bool:
     open_elements: Counter[str] = Counter()
     depth = 0
-    for closing, name in _TAG.findall(html):
+    tags = _TAG.findall(html)
+    if sum(not closing for closing, _ in tags) > MAX_ELEMENTS:
+        return True
+    for closing, name in tags:
         tag = name.lower()
         if tag in _CLOSED_BY_ITSELF:
             continue

@@ -44,11 +44,18 @@ _DAMAGED = 1024 * 1024
 #: memory; what lies beyond is left out.
 _DELIMITERS = 20_000
 _DELIMITER = re.compile(rb"\n--")
+#: Encoded words of one field that are read (RFC 2047): readers look for the end of each in all that
+#: follows, which takes hours where a message is read whole and has nothing else.
+_WORDS = 500
+_WORD = b"=?"
+#: A line with those that continue it (RFC 5322 §2.2.3).
+_UNFOLDED = re.compile(rb"[^\n]+(?:\n[ \t][^\n]*)*")
 _SPACE = re.compile(r"[\s\u200b-\u200d\u034f\ufeff\u00ad]+")
 
 
 def headers(block: bytes) -> tuple[Headers, str | None]:
     """The fields of a header block, and what could not be read in words."""
+    block = _few_words(block)
     try:
         parsed = fmp.parse_email(block, mode="metadata")
     except fmp.ParseError:
@@ -94,6 +101,7 @@ def _base64(content: bytes) -> bytes:
 
 def whole(raw: bytes) -> tuple[Body, tuple[Attachment, ...], str | None]:
     """Body and attachments of a whole message, and what could not be read in words."""
+    raw = _few_words(raw)
     few = _few(raw)
     text, html, problem = _texts(few)
     if few is not raw:
@@ -121,7 +129,7 @@ def whole(raw: bytes) -> tuple[Body, tuple[Attachment, ...], str | None]:
 def attachment(raw: bytes, number: int) -> bytes | None:
     """The bytes of the `number`-th attachment of a whole message, as `whole` counts them."""
     try:
-        parts = fmp.parse_email(_few(raw), mode="lazy").attachments
+        parts = fmp.parse_email(_few(_few_words(raw)), mode="lazy").attachments
         return bytes(parts[number - 1].content) if 0 < number <= len(parts) else None
     except fmp.ParseError:
         return None
@@ -131,6 +139,23 @@ def _few(raw: bytes) -> bytes:
     """The message up to where it has too many parts."""
     beyond = next(islice(_DELIMITER.finditer(raw), _DELIMITERS, None), None)
     return raw[: beyond.start()].removesuffix(b"\r") if beyond else raw
+
+
+def _few_words(raw: bytes) -> bytes:
+    """As long as `raw`, with no more encoded words in any field than are read."""
+    if raw.count(_WORD) <= _WORDS:
+        return raw
+    # In place: a message may have millions of lines.
+    read = bytearray(raw)
+    for field in _UNFOLDED.finditer(raw):
+        if raw.count(_WORD, *field.span()) > _WORDS:
+            read[field.start() : field.end()] = _first_words(field[0])
+    return bytes(read)
+
+
+def _first_words(field: bytes) -> bytes:
+    *first, rest = field.split(_WORD, _WORDS)
+    return _WORD.join([*first, rest.replace(b"?", b"_")])
 
 
 def body(text: str | None, html: str | None, flow: Flow = "") -> Body:
@@ -176,7 +201,11 @@ def _stdlib_headers(block: bytes) -> Headers:
     fields = email.message_from_bytes(block, policy=email.policy.compat32)
 
     def people(name: str) -> tuple[Address, ...]:
-        pairs = getaddresses([str(value) for value in fields.get_all(name, [])])
+        try:
+            pairs = getaddresses([str(value) for value in fields.get_all(name, [])])
+        except RecursionError:
+            # Comments in comments, without end.
+            return ()
         return tuple(
             Address(decoded(display)[:_FIELD], clean(address)[:_FIELD])
             for display, address in pairs[:_PEOPLE]

@@ -21,6 +21,8 @@ _DEPTH = 50
 _PARTS = 1000
 #: Characters of a type, a name or an id that are kept.
 _FIELD = 500
+#: Characters that are decoded of one, or of a field; the time for that grows with their square.
+_ENCODED = 5_000
 _DISPOSITIONS = ("attachment", "inline", "form-data")
 
 
@@ -138,7 +140,7 @@ def _disposition(node: Sequence[Any]) -> tuple[str | None, dict[str, str]]:
 def _disposition_line(line: str) -> tuple[str, dict[str, str]]:
     """What some servers, pymap among them, give in place of the list: the header field itself."""
     fields = Message()
-    fields["Content-Disposition"] = line
+    fields["Content-Disposition"] = line[:_ENCODED]
     filename = fields.get_filename()
     return _word(line.partition(";")[0].strip()), (
         {"filename": decoded(filename)[:_FIELD]} if filename else {}
@@ -163,7 +165,7 @@ def _joined(given: list[tuple[str, str]]) -> list[tuple[str, str]]:
         # Its values are in quotes again, even those that had none.
         return [(name, clean(unquote(collapse_rfc2231_value(value)))) for name, value in parameters]
     # RFC 2047 §5 forbids encoded words here; half of the world's mail programs write them.
-    return [(name, decoded(value) if "=?" in value else value) for name, value in given]
+    return [(name, decoded(value[:_ENCODED]) if "=?" in value else value) for name, value in given]
 
 
 def _word(value: object) -> str:
