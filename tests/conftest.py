@@ -93,6 +93,12 @@ def nginx_program() -> str:
 
 
 @pytest.fixture(scope="session")
+def pgbouncer_program() -> str:
+    """Path of PgBouncer."""
+    return _installed("pgbouncer", "/usr/sbin/pgbouncer", package="pgbouncer")
+
+
+@pytest.fixture(scope="session")
 def faketime() -> Path:
     """The library that gives a process a clock of its own."""
     return find_faketime() or _missing("libfaketime", package="libfaketime")

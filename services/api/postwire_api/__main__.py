@@ -40,7 +40,9 @@ def main() -> int:
     try:
         settings = load(ApiSettings)
         app = create_app(settings)
-        with pool.make_pool(settings.database_url.get_secret_value(), 1) as store:
+        with pool.make_pool(
+            settings.database_url.get_secret_value(), 1, prepare=settings.database_prepare
+        ) as store:
             keys.check_at_start(store, settings.keyring())
     except SettingsError as error:
         sys.stderr.write(f"postwire api: {error}\n")

@@ -1,0 +1,116 @@
+"""Postwire on servers as platform teams run them: shared, locked down, and behind others."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import psycopg
+import pytest
+from psycopg import sql
+
+from postwire_demo import services
+from support.dovecot import Dovecot
+from support.mailbox import MailUser, letter
+from support.pgbouncer import pgbouncer
+from support.system import System, run_system
+
+ROLES = Path(__file__).parents[2] / "deploy/postgresql/roles.sql"
+
+
+@pytest.fixture
+def bouncer_url(pgbouncer_program: str, database_url: str) -> Iterator[str]:
+    """The migrated database by way of PgBouncer, for a role that owns nothing."""
+    password = secrets.token_hex(16)
+    with psycopg.connect(database_url, autocommit=True) as owner:
+        owner.execute(ROLES.read_bytes())
+        owner.execute(sql.SQL("ALTER ROLE postwire_app PASSWORD {}").format(password))
+    # Not in pytest's folder, which is closed to the user that PgBouncer becomes under root.
+    with tempfile.TemporaryDirectory(prefix="postwire-pgbouncer-") as folder:
+        with pgbouncer(
+            pgbouncer_program, Path(folder), database_url, "postwire_app", password
+        ) as url:
+            yield url
+
+
+@pytest.fixture
+def system(bouncer_url: str, redis_url: str, tmp_path: Path) -> Iterator[System]:
+    """A Postwire with no more rights than it needs."""
+    with run_system(bouncer_url, redis_url, tmp_path, database_prepare="false") as system:
+        yield system
+
+
+def eventually(api: httpx.Client, path: str, key: str, count: int) -> list[dict[str, object]]:
+    """What the API lists under `key`, once it is so many."""
+    deadline = time.monotonic() + 20
+    while True:
+        answer = api.get(path)
+        assert answer.status_code == 200, answer.text
+        found: list[dict[str, object]] = answer.json()[key]
+        if len(found) == count:
+            return found
+        assert time.monotonic() < deadline, found
+        time.sleep(0.1)
+
+
+def test_the_role_of_the_processes_may_use_what_a_later_migration_makes_and_change_no_table(
+    postgres_server: str, tmp_path: Path
+) -> None:
+    # Given roles that were made before there was any table
+    name = f"roles_{secrets.token_hex(8)}"
+    url = urlsplit(postgres_server)._replace(path=f"/{name}").geturl()
+    with psycopg.connect(postgres_server, autocommit=True) as admin:
+        admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        with psycopg.connect(url, autocommit=True) as owner:
+            owner.execute(ROLES.read_bytes())
+        # When the migrations have run
+        services.migrate({"database_url": url}, tmp_path / "migrate.log")
+        # Then that role can work with all tables, and can make or change none
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("SET ROLE postwire_app")
+            lacking = connection.execute(
+                """
+                SELECT relname, need
+                  FROM pg_class, unnest('{SELECT,INSERT,UPDATE,DELETE}'::text[]) need
+                 WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')
+                   AND NOT has_table_privilege(pg_class.oid, need)
+                """
+            ).fetchall()
+            assert lacking == []
+            for forbidden in ("DROP TABLE account", "CREATE TABLE mine (id int)"):
+                with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                    connection.execute(forbidden)
+        admin.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(name)))
+
+
+def test_mail_is_synced_read_searched_and_removed_with_the_fewest_rights(
+    system: System, dovecot: Dovecot
+) -> None:
+    # Given an account whose mail was stored
+    user = MailUser(dovecot, dovecot.new_user())
+    user.append(letter("Was here before"))
+    account_id = system.add_account(user)
+    with system.api("robin") as api:
+        eventually(api, "/api/messages", "messages", 1)
+        system.wait_until_watched()
+        # When mail comes, and comes again often enough for statements to be prepared, if they were
+        for number in range(8):
+            user.append(letter(f"Lunch {number}"))
+            eventually(api, "/api/messages", "messages", number + 2)
+        # Then it can be found, in conversations too, and changes are told
+        assert eventually(api, "/api/search?q=lunch", "results", 8)
+        assert eventually(api, "/api/conversations", "conversations", 9)
+        assert api.get(f"/api/accounts/{account_id}/changes?since=0&epoch=1").status_code == 200
+        # And the account can be removed
+        assert api.delete(f"/api/accounts/{account_id}").status_code == 204
+        eventually(api, "/api/messages", "messages", 0)
+    # And no process had anything to complain about
+    for service in system.services:
+        said = [json.loads(line) for line in service.log.read_text().splitlines()]
+        assert not [line for line in said if line.get("level") in {"warning", "error"}], service
