@@ -99,6 +99,12 @@ def pgbouncer_program() -> str:
 
 
 @pytest.fixture(scope="session")
+def kustomize_program() -> str:
+    """Path of kustomize."""
+    return _installed("kustomize", package="kustomize")
+
+
+@pytest.fixture(scope="session")
 def faketime() -> Path:
     """The library that gives a process a clock of its own."""
     return find_faketime() or _missing("libfaketime", package="libfaketime")
