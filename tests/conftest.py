@@ -99,6 +99,12 @@ def pgbouncer_program() -> str:
 
 
 @pytest.fixture(scope="session")
+def redis_program() -> str:
+    """Path of a Redis that speaks TLS."""
+    return _installed("redis-server", "valkey-server", package="redis-server")
+
+
+@pytest.fixture(scope="session")
 def kustomize_program() -> str:
     """Path of kustomize."""
     return _installed("kustomize", package="kustomize")

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -35,6 +36,18 @@ def _long_enough(value: SecretStr) -> SecretStr:
     #: RFC 7518 §3.2: an HS256 key has at least 256 bits.
     if len(value.get_secret_value().encode()) < 32:  # noqa: PLR2004
         raise ValueError("must be at least 32 bytes long")
+    return value
+
+
+def _of_redis(value: SecretStr) -> SecretStr:
+    parts = urlsplit(value.get_secret_value())
+    kind, plus, by = parts.scheme.partition("+")
+    if kind not in {"redis", "rediss"} or by != ("sentinel" if plus else ""):
+        raise ValueError(
+            "must begin with redis:// or rediss://, or these with +sentinel before ://"
+        )
+    if by and not parts.path.strip("/"):
+        raise ValueError("names no master; write redis+sentinel://host:26379/name/0")
     return value
 
 
@@ -93,8 +106,8 @@ class _WithDatabase(_Settings):
 
 
 class _WithRedis(_Settings):
-    #: redis://host:port/0; a Redis of its own, never shared with a cache.
-    redis_url: SecretStr
+    #: redis://host:port/0, or by Sentinels (`postwire.sentinel`); never shared with a cache.
+    redis_url: Annotated[SecretStr, AfterValidator(_of_redis)]
 
 
 class _WithKeys(_Settings):

@@ -194,3 +194,17 @@ def test_a_folder_of_secrets_that_is_not_there_is_said(
 
     with pytest.raises(SettingsError, match="none: cannot be read: No such file"):
         settings.load(settings.MigrateSettings)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://hunter2", "hunter2:6379", "redis+what://hunter2", "redis+sentinel://hunter2"]
+)
+def test_a_redis_of_another_kind_is_refused_without_being_quoted(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    _set(monkeypatch, redis_url=url, realtime_secret=LONG)
+
+    with pytest.raises(SettingsError, match=r"must begin|names no master") as caught:
+        settings.load(settings.GatewaySettings)
+
+    assert "hunter2" not in str(caught.value)
