@@ -52,7 +52,8 @@ def locked_url(redis_program: str, tmp_path: Path) -> Iterator[str]:
 @pytest.fixture
 def system(bouncer_url: str, locked_url: str, tmp_path: Path) -> Iterator[System]:
     """A Postwire with no more rights than it needs."""
-    with run_system(bouncer_url, locked_url, tmp_path, database_prepare="false") as system:
+    both = dict.fromkeys(("api_host", "gateway_host", "ops_host"), "::")
+    with run_system(bouncer_url, locked_url, tmp_path, database_prepare="false", **both) as system:
         yield system
 
 
@@ -120,6 +121,13 @@ def test_mail_is_synced_read_searched_and_removed_with_the_fewest_rights(
         # And the account can be removed
         assert api.delete(f"/api/accounts/{account_id}").status_code == 204
         listed(api, "/api/messages", "messages", 0)
+    # And all of it is reached by IPv6 too
+    for url in (
+        f"{system.api_url}/",
+        f"{system.gateway_url}/socket.io/?EIO=4&transport=polling",
+        *(service.metrics for service in system.services),
+    ):
+        assert httpx.get(url.replace("127.0.0.1", "[::1]"), trust_env=False).is_success, url
     # And its browsers were told
     assert 'postwire_events_relayed_total{event="email:new"} 8.0' in system.metrics("gateway")
     # And no process had anything to complain about, nor was it refused anything

@@ -13,6 +13,7 @@ from litestar import Litestar
 
 from postwire import keys, log, ops
 from postwire.errors import SettingsError
+from postwire.listen import listen
 from postwire.settings import ApiSettings, load
 from postwire.store import pool
 from postwire_api.app import create_app
@@ -52,16 +53,14 @@ def main() -> int:
     # uvicorn stops gracefully and then raises the signal again; that is to end us well.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
-    server = _Server(_config(settings, app))
-    server.run()
+    server = _Server(_config(app))
+    server.run([listen(settings.api_host, settings.api_port)])
     return 0 if server.started else 1
 
 
-def _config(settings: ApiSettings, app: Litestar) -> uvicorn.Config:
+def _config(app: Litestar) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        host=settings.api_host,
-        port=settings.api_port,
         log_config=None,
         # Its lines would hold query strings; the metrics count, and problems are logged.
         access_log=False,
