@@ -105,9 +105,10 @@ def redis_program() -> str:
 
 
 @pytest.fixture(scope="session")
-def kustomize_program() -> str:
-    """Path of kustomize."""
-    return _installed("kustomize", package="kustomize")
+def kustomize() -> list[str]:
+    """The command that builds a folder: kustomize, or the one in kubectl."""
+    program = _installed("kustomize", "kubectl", package="kustomize")
+    return [program, "build" if Path(program).name == "kustomize" else "kustomize"]
 
 
 @pytest.fixture(scope="session")

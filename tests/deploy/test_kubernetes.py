@@ -38,7 +38,7 @@ Object: TypeAlias = dict[str, Any]
 
 @pytest.fixture(scope="module", params=BUILDS)
 def objects(
-    request: pytest.FixtureRequest, kustomize_program: str, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, kustomize: list[str], tmp_path_factory: pytest.TempPathFactory
 ) -> list[Object]:
     """All objects of one build."""
     folder = K8S / "overlays" / request.param
@@ -51,7 +51,7 @@ def objects(
         }
         (folder / "kustomization.yaml").write_text(yaml.safe_dump(written))
     built = subprocess.run(
-        [kustomize_program, "build", str(folder)],
+        [*kustomize, str(folder)],
         capture_output=True,
         text=True,
         timeout=60,
