@@ -40,7 +40,7 @@ web: setup ## Build the inbox page into web/dist
 check: lint test ## Format, lint, types, import contracts and tests: what every commit passes
 
 .PHONY: lint
-lint: web ## Format, lint, types and import contracts, without the tests
+lint: web secrets ## Format, lint, types and import contracts, without the tests
 	$(BIN)/ruff format --check -q .
 	$(BIN)/ruff check -q .
 	$(BIN)/mypy
@@ -65,6 +65,10 @@ bench: web test-tools ## Measure one new email on its way to the browser, and wh
 .PHONY: chaos
 chaos: web test-tools ## Let faults rain on the whole system, then see whether all mail is there (SEED=, MINUTES=)
 	@PYTHONPATH=tests exec $(BIN)/python -m chaos $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) --logs "$(VAR)/chaos"
+
+.PHONY: secrets
+secrets: web ## Look for secrets that were committed by mistake
+	@$(BIN)/python -m postwire_demo.node web run -s secrets
 
 .PHONY: fmt
 fmt: setup ## Format the Python code

@@ -55,6 +55,15 @@ HTTP_SECONDS = Histogram(
     ["method", "route", "status"],
     buckets=_HTTP,
 )
+KEY_REFRESHES = Counter(
+    "postwire_key_refreshes", "Times the keys of the tokens' issuer were read anew.", ["outcome"]
+)
+REQUESTS_REFUSED = Counter(
+    "postwire_requests_refused", "Requests refused since too many were made, by limit.", ["limit"]
+)
+RATES_UNCOUNTED = Counter(
+    "postwire_rates_uncounted", "Requests let in uncounted, as Redis did not answer.", ["reason"]
+)
 DNS_LOOKUPS = Counter(
     "postwire_dns_lookups", "Questions to DNS about where an address logs in.", ["outcome"]
 )

@@ -53,18 +53,21 @@ def main() -> int:
     # uvicorn stops gracefully and then raises the signal again; that is to end us well.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
-    server = _Server(_config(app))
+    server = _Server(_config(settings, app))
     server.run([listen(settings.api_host, settings.api_port)])
     return 0 if server.started else 1
 
 
-def _config(app: Litestar) -> uvicorn.Config:
+def _config(settings: ApiSettings, app: Litestar) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         log_config=None,
         # Its lines would hold query strings; the metrics count, and problems are logged.
         access_log=False,
         server_header=False,
+        # Anybody can send the header; without a proxy to believe it is not even read.
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=list(map(str, settings.trusted_proxies)),
         ws="none",
         limit_concurrency=_CONNECTIONS,
         timeout_keep_alive=_KEEP_ALIVE,

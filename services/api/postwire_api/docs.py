@@ -11,10 +11,12 @@ from html import escape
 from importlib.metadata import version
 from typing import Any
 
-from litestar import Request
+from litestar import Litestar, Request
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import OpenAPIRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
+
+from postwire_api import schemas
 
 _STYLE = """
 body { font: 1rem/1.5 system-ui, sans-serif; max-width: 50rem; margin: 2rem auto; padding: 0 1rem }
@@ -104,6 +106,14 @@ def _prose(text: str) -> str:
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
+def close_schemas(app: Litestar) -> None:
+    """Say of what takes no unknown fields that it does not; Litestar leaves that out."""
+    for name, schema in app.openapi_schema.components.schemas.items():
+        described = getattr(schemas, name, None)
+        if described and described.__struct_config__.forbid_unknown_fields:
+            schema.additional_properties = False
+
+
 def make_config() -> OpenAPIConfig:
     """The document at /api/docs/openapi.json, the page at /api/docs."""
     return OpenAPIConfig(
@@ -120,7 +130,9 @@ def make_config() -> OpenAPIConfig:
                     type="http",
                     scheme="bearer",
                     bearer_format="JWT",
-                    description="HS256; `sub` is the user, `aud` is postwire, `exp` is required.",
+                    description="Signed by the installation's secret (HS256) or its identity "
+                    "provider (RS256, ES256). `exp` and `aud` are required; `sub` is the user, "
+                    "unless the operator names another claim. See docs/auth.md.",
                 )
             }
         ),

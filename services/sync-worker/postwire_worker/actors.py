@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import random
 import time
-import traceback
 import uuid
 from contextlib import suppress
 from dataclasses import dataclass
@@ -141,12 +140,10 @@ def _attempt(run: _Run) -> str:  # noqa: PLR0911 - a table
     except PermanentError as error:
         _give_up(run, account, error)
         return "permanent"
-    except Exception as error:  # noqa: BLE001 - one account's trouble is not the worker's
-        kind = type(error).__name__
-        # Not its words: they may be mail.
-        where = traceback.format_tb(error.__traceback__)
-        log.error("a sync failed for a reason nobody foresaw", kind=kind, where=where)  # noqa: TRY400
-        _put_off(run, account, TransientError(f"Internal error: {kind}."))
+    except Exception as error:
+        # One account's trouble is not the worker's.
+        log.exception("a sync failed for a reason nobody foresaw")
+        _put_off(run, account, TransientError(f"Internal error: {type(error).__name__}."))
         return "crashed"
 
 
