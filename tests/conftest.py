@@ -112,6 +112,25 @@ def nginx_program() -> str:
 
 
 @pytest.fixture(scope="session")
+def pgbouncer_program() -> str:
+    """Path of PgBouncer."""
+    return _installed("pgbouncer", "/usr/sbin/pgbouncer", package="pgbouncer")
+
+
+@pytest.fixture(scope="session")
+def redis_program() -> str:
+    """Path of a Redis that speaks TLS."""
+    return _installed("redis-server", "valkey-server", package="redis-server")
+
+
+@pytest.fixture(scope="session")
+def kustomize() -> list[str]:
+    """The command that builds a folder: kustomize, or the one in kubectl."""
+    program = _installed("kustomize", "kubectl", package="kustomize")
+    return [program, "build" if Path(program).name == "kustomize" else "kustomize"]
+
+
+@pytest.fixture(scope="session")
 def faketime() -> Path:
     """The library that gives a process a clock of its own."""
     return find_faketime() or _missing("libfaketime", package="libfaketime")

@@ -58,6 +58,7 @@ FENCES = {
     "redis": (
         "shared/postwire/events.py",
         "shared/postwire/jobs.py",
+        "shared/postwire/sentinel.py",
         "services/sync-worker/postwire_worker/runtime.py",
         "services/gateway/postwire_gateway/positions.py",
         "services/gateway/postwire_gateway/relay.py",

@@ -5,6 +5,7 @@ It knows nothing of Postwire: it is what the rest of the world is to a mailbox.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import time
@@ -37,7 +38,7 @@ class FeederSettings(BaseSettings):
 def main() -> None:
     """Deliver until SIGTERM."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    settings = FeederSettings()  # type: ignore[call-arg] # from the environment
+    settings = FeederSettings(_secrets_dir=os.environ.get("POSTWIRE_SECRETS_DIR"))  # type: ignore[call-arg]
     # Another row of letters at each start, without a memory of the last one.
     numbers = count(int(time.time()))
     while True:

@@ -5,6 +5,7 @@ It goes through IMAP and the REST API, as any program of a user would.
 
 from __future__ import annotations
 
+import os
 import time
 from datetime import timedelta
 from typing import Any
@@ -46,7 +47,7 @@ class SeedSettings(BaseSettings):
 
 def main() -> None:
     """Fill the mailboxes, make the account, and print the address of its inbox."""
-    settings = SeedSettings()  # type: ignore[call-arg] # from the environment
+    settings = SeedSettings(_secrets_dir=os.environ.get("POSTWIRE_SECRETS_DIR"))  # type: ignore[call-arg]
     token = sign_bearer(settings.jwt_secret.get_secret_value(), USER, LIFETIME)
     mail.fill(settings.imap, letters.seeds(letters.now()))
     ensure_account(settings.api, token, settings.imap)

@@ -109,7 +109,9 @@ def _with_keys(work: Callable[[Pool, Keyring], int]) -> Callable[[Namespace], in
         settings = load(KeysSettings)
         log.set_up(settings.log_level, "command")
         keyring = settings.keyring()
-        with make_pool(settings.database_url.get_secret_value(), 1) as pool:
+        with make_pool(
+            settings.database_url.get_secret_value(), 1, prepare=settings.database_prepare
+        ) as pool:
             keys.check(pool, keyring)
             return work(pool, keyring)
 

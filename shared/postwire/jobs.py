@@ -15,6 +15,7 @@ from dramatiq.errors import BrokerConnectionError
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
 
+from postwire import sentinel
 from postwire.errors import QueueUnavailable
 from postwire.model import AccountId, JobId
 
@@ -31,13 +32,14 @@ SOCKET_TIMEOUT = 2.0
 
 def make_redis(url: str) -> redis.Redis:
     """A client whose every wait is short; redis-py's own defaults hide an outage for a minute."""
-    return redis.Redis.from_url(
+    pool = sentinel.make_pool(
         url,
         socket_timeout=SOCKET_TIMEOUT,
         socket_connect_timeout=SOCKET_TIMEOUT,
         health_check_interval=15,
         retry=Retry(ExponentialWithJitterBackoff(base=0.02, cap=0.1), 1),
     )
+    return redis.Redis.from_pool(pool)
 
 
 def make_broker(client: redis.Redis) -> RedisBroker:

@@ -7,16 +7,19 @@ process itself still moves is what the checks are for.
 from __future__ import annotations
 
 import json
+import socket
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from socketserver import TCPServer, ThreadingMixIn
+from socketserver import ThreadingMixIn
 from types import MappingProxyType
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
-from wsgiref.types import StartResponse, WSGIEnvironment
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 import structlog
 from prometheus_client import make_wsgi_app
+
+from postwire.listen import listen
 
 #: A check returns what is wrong in words, or None.
 Check = Callable[[], str | None]
@@ -30,11 +33,14 @@ _NONE: Mapping[str, Check] = MappingProxyType({})
 class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
 
-    def server_bind(self) -> None:
-        # HTTPServer's asks the DNS for our own name, and a start must not wait for that.
-        TCPServer.server_bind(self)
-        self.server_name, self.server_port = "postwire", self.server_address[1]
+    def __init__(self, listening: socket.socket, app: WSGIApplication) -> None:
+        super().__init__(listening.getsockname()[:2], _Handler, bind_and_activate=False)
+        self.socket.close()
+        self.socket = listening
+        # HTTPServer would ask the DNS for our own name, and a start must not wait for that.
+        self.server_name, self.server_port = "postwire", listening.getsockname()[1]
         self.setup_environ()
+        self.set_app(app)
 
     def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002
         """Say little: a probe that hangs up or sends nothing is no traceback on standard error."""
@@ -75,7 +81,7 @@ def serve(
                 start("404 Not Found", [_JSON])
                 return [b'{"status": "no such page; see /metrics, /health/live, /health/ready"}']
 
-    server = make_server(host, port, app, server_class=_Server, handler_class=_Handler)
+    server = _Server(listen(host, port), app)
     threading.Thread(target=server.serve_forever, name="ops", daemon=True).start()
     return server.server_port
 

@@ -7,9 +7,11 @@ with: the gateway never sees the database URL or a credential key. No secret has
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -27,12 +29,26 @@ from postwire.errors import SettingsError
 from postwire.oauth import is_safe
 
 PREFIX = "POSTWIRE_"
+#: Bytes of the longest file that is read for a setting.
+_LONGEST_FILE = 64 * 1024
 
 
 def _long_enough(value: SecretStr) -> SecretStr:
     #: RFC 7518 §3.2: an HS256 key has at least 256 bits.
     if len(value.get_secret_value().encode()) < 32:  # noqa: PLR2004
         raise ValueError("must be at least 32 bytes long")
+    return value
+
+
+def _of_redis(value: SecretStr) -> SecretStr:
+    parts = urlsplit(value.get_secret_value())
+    kind, plus, by = parts.scheme.partition("+")
+    if kind not in {"redis", "rediss"} or by != ("sentinel" if plus else ""):
+        raise ValueError(
+            "must begin with redis:// or rediss://, or these with +sentinel before ://"
+        )
+    if by and not parts.path.strip("/"):
+        raise ValueError("names no master; write redis+sentinel://host:26379/name/0")
     return value
 
 
@@ -79,16 +95,20 @@ class _Settings(BaseSettings):
     ops_host: str = "0.0.0.0"  # noqa: S104 - a probe comes from outside the container
     #: Port of /health and /metrics; 0 takes a free one.
     ops_port: Port = 9100
+    #: Folder of files that are each named like a setting and hold its value; `load` reads them.
+    secrets_dir: Path | None = None
 
 
 class _WithDatabase(_Settings):
     #: postgresql://user:password@host:port/database
     database_url: SecretStr
+    #: Whether statements are prepared; not through a PgBouncer that does not keep them.
+    database_prepare: bool = True
 
 
 class _WithRedis(_Settings):
-    #: redis://host:port/0; a Redis of its own, never shared with a cache.
-    redis_url: SecretStr
+    #: redis://host:port/0, or by Sentinels (`postwire.sentinel`); never shared with a cache.
+    redis_url: Annotated[SecretStr, AfterValidator(_of_redis)]
 
 
 class _WithKeys(_Settings):
@@ -253,14 +273,19 @@ S = TypeVar("S", bound=_Settings)
 
 
 def load(settings: type[S]) -> S:
-    """Read `settings` from the environment.
+    """Read `settings` from the environment, and from the files in `POSTWIRE_SECRETS_DIR`.
+
+    What is set in both is refused: nobody could tell which of them holds.
 
     Raises:
-        SettingsError: with every missing, malformed or unknown name, one a line.
+        SettingsError: with every missing, malformed, unknown or doubled name, one a line.
     """
-    problems = _unknown_names()
+    files = _read_files(os.environ.get(f"{PREFIX}SECRETS_DIR"))
+    problems = _unknown_names(files) + _set_twice(files)
+    own = {name: f"{PREFIX}{name.upper()}" for name in settings.model_fields}
+    given: dict[str, Any] = {name: files[own[name]] for name in own if files.get(own[name])}
     try:
-        loaded = settings()
+        loaded = settings(**given)
     except ValidationError as error:
         problems += [_in_words(problem["loc"], problem["msg"]) for problem in error.errors()]
     if problems:
@@ -268,10 +293,29 @@ def load(settings: type[S]) -> S:
     return loaded
 
 
-def _unknown_names() -> list[str]:
+def _read_files(folder: str | None) -> dict[str, str]:
+    """What the files of the folder hold; hidden ones are what Kubernetes keeps beside them."""
+    try:
+        files = sorted(Path(folder).iterdir()) if folder else []
+        return {file.name: _read(file) for file in files if not file.name.startswith(".")}
+    except OSError as error:
+        raise SettingsError(f"{error.filename}: cannot be read: {error.strerror}") from None
+
+
+def _read(file: Path) -> str:
+    with file.open("rb") as opened:
+        return opened.read(_LONGEST_FILE).decode(errors="replace").strip()
+
+
+def _set_twice(files: dict[str, str]) -> list[str]:
+    twice = [name for name in files if files[name] and os.environ.get(name)]
+    return [f"  {name}: is set in the environment and as a file; take one away" for name in twice]
+
+
+def _unknown_names(files: Iterable[str]) -> list[str]:
     # `extra="forbid"` does not see environment variables: a typo would silently be a default.
     known = {PREFIX + name.upper() for settings in ALL for name in settings.model_fields}
-    given = {name for name in os.environ if name.startswith(PREFIX)}
+    given = {name for name in os.environ if name.startswith(PREFIX)}.union(files)
     return [f"  {name}: there is no such setting" for name in sorted(given - known)]
 
 

@@ -179,3 +179,65 @@ def test_secrets_do_not_show_when_printed(monkeypatch: pytest.MonkeyPatch) -> No
     assert LONG not in repr(loaded)
     assert "redis://" not in repr(loaded)
     assert loaded.web_dir == Path("web/dist")
+
+
+def test_what_is_a_file_of_the_folder_is_set_as_the_environment_would_set_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # Given a secret as Kubernetes mounts one, with the files that it keeps beside them
+    for name, value in ENOUGH[settings.ApiSettings].items():
+        (tmp_path / f"POSTWIRE_{name.upper()}").write_text(f"{value}\n")
+    (tmp_path / "POSTWIRE_CORS_ORIGINS").write_text("https://a.example, https://b.example")
+    (tmp_path / "..data").mkdir()
+    _set(monkeypatch, secrets_dir=str(tmp_path), log_level="DEBUG")
+
+    loaded = settings.load(settings.ApiSettings)
+
+    # Then it counts, beside what the environment says
+    assert loaded.jwt_secret.get_secret_value() == LONG
+    assert loaded.cors_origins == ["https://a.example", "https://b.example"]
+    assert loaded.log_level == "DEBUG"
+    # And a process does not receive what belongs to another
+    assert not hasattr(settings.load(settings.GatewaySettings), "database_url")
+
+
+def test_what_is_wrong_with_files_is_said_without_what_they_hold(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # Given one that is in the environment too, one that is misspelt, and one that is too short
+    (tmp_path / "POSTWIRE_REDIS_URL").write_text("redis://of-the-file")
+    (tmp_path / "redis-url").write_text("redis://misspelt")
+    (tmp_path / "POSTWIRE_REALTIME_SECRET").write_text("hunter2")
+    _set(monkeypatch, secrets_dir=str(tmp_path), redis_url="redis://of-the-environment")
+
+    with pytest.raises(SettingsError) as caught:
+        settings.load(settings.GatewaySettings)
+
+    words = str(caught.value)
+    assert "POSTWIRE_REDIS_URL: is set in the environment and as a file" in words
+    assert "redis-url: there is no such setting" in words
+    assert "POSTWIRE_REALTIME_SECRET: must be at least 32 bytes long" in words
+    assert not any(value in words for value in ("of-the-", "misspelt", "hunter2"))
+
+
+def test_a_folder_of_secrets_that_is_not_there_is_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    _set(monkeypatch, secrets_dir=str(tmp_path / "none"), **ENOUGH[settings.MigrateSettings])
+
+    with pytest.raises(SettingsError, match="none: cannot be read: No such file"):
+        settings.load(settings.MigrateSettings)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://hunter2", "hunter2:6379", "redis+what://hunter2", "redis+sentinel://hunter2"]
+)
+def test_a_redis_of_another_kind_is_refused_without_being_quoted(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    _set(monkeypatch, redis_url=url, realtime_secret=LONG)
+
+    with pytest.raises(SettingsError, match=r"must begin|names no master") as caught:
+        settings.load(settings.GatewaySettings)
+
+    assert "hunter2" not in str(caught.value)

@@ -13,6 +13,7 @@ from litestar import Litestar
 
 from postwire import keys, log, ops
 from postwire.errors import SettingsError
+from postwire.listen import listen
 from postwire.settings import ApiSettings, load
 from postwire.store import pool
 from postwire_api.app import create_app
@@ -40,7 +41,9 @@ def main() -> int:
     try:
         settings = load(ApiSettings)
         app = create_app(settings)
-        with pool.make_pool(settings.database_url.get_secret_value(), 1) as store:
+        with pool.make_pool(
+            settings.database_url.get_secret_value(), 1, prepare=settings.database_prepare
+        ) as store:
             keys.check_at_start(store, settings.keyring())
     except SettingsError as error:
         sys.stderr.write(f"postwire api: {error}\n")
@@ -51,15 +54,13 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
     server = _Server(_config(settings, app))
-    server.run()
+    server.run([listen(settings.api_host, settings.api_port)])
     return 0 if server.started else 1
 
 
 def _config(settings: ApiSettings, app: Litestar) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        host=settings.api_host,
-        port=settings.api_port,
         log_config=None,
         # Its lines would hold query strings; the metrics count, and problems are logged.
         access_log=False,

@@ -155,7 +155,9 @@ def _connections(settings: ApiSettings) -> Callable[[Litestar], AbstractAsyncCon
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="store")
         asyncio.get_running_loop().set_default_executor(threads)
-        store = make_pool(settings.database_url.get_secret_value(), _THREADS)
+        store = make_pool(
+            settings.database_url.get_secret_value(), _THREADS, prepare=settings.database_prepare
+        )
         queue = Queue(settings.redis_url.get_secret_value())
         limits = rates.Rates(settings)
         pulse = Pulse()

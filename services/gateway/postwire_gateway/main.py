@@ -15,6 +15,7 @@ from aiohttp import web
 from postwire import log as logging
 from postwire import ops
 from postwire.errors import SettingsError
+from postwire.listen import listen
 from postwire.settings import GatewaySettings, load
 from postwire_gateway import sweep
 from postwire_gateway.handlers import Handlers
@@ -111,7 +112,7 @@ async def _listen(server: Server, host: str, port: int) -> tuple[web.AppRunner, 
     # No access log: the address of each poll holds the socket's id.
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT)
     await runner.setup()
-    await web.TCPSite(runner, host, port).start()
+    await web.SockSite(runner, listen(host, port)).start()
     return runner, runner.addresses[0][1]
 
 

@@ -10,11 +10,11 @@ import asyncio
 import time
 
 import redis
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from postwire import events
+from postwire import events, sentinel
 from postwire.metrics import POSITIONS_FAILED
 
 #: Seconds an answer may take, the wait for a free connection included.
@@ -33,17 +33,16 @@ class Positions:
 
     def __init__(self, redis_url: str) -> None:
         """Connects when first asked."""
-        pool = BlockingConnectionPool.from_url(
+        pool = sentinel.make_async_pool(
             redis_url,
             client_name="postwire-gateway",
             health_check_interval=15,
-            max_connections=_CONNECTIONS,
             retry=Retry(NoBackoff(), 0),
             socket_connect_timeout=TIMEOUT,
             socket_timeout=TIMEOUT,
-            timeout=TIMEOUT,
         )
         self._redis = Redis.from_pool(pool)
+        self._connections = asyncio.Semaphore(_CONNECTIONS)
         self._asked = 0
         self._paused_until = 0.0
 
@@ -54,7 +53,7 @@ class Positions:
             return None
         self._asked += 1
         try:
-            async with asyncio.timeout(TIMEOUT):
+            async with asyncio.timeout(TIMEOUT), self._connections:
                 score = await self._redis.zscore(events.POSITIONS, account_id)
         except (redis.RedisError, TimeoutError):
             self._paused_until = time.monotonic() + PAUSE

@@ -21,7 +21,7 @@ from redis.asyncio.client import PubSub
 from redis.asyncio.retry import Retry
 from redis.backoff import EqualJitterBackoff, NoBackoff
 
-from postwire import events
+from postwire import events, sentinel
 from postwire.errors import BadEvent
 from postwire.metrics import EVENTS_DROPPED, EVENTS_RELAYED, FRESHNESS
 from postwire_gateway.spread import spread
@@ -181,7 +181,7 @@ def _observe_freshness(event: events.Event) -> None:
 
 def _connect(url: str) -> Redis:
     """A client that never retries by itself: each loss has to end in a `resync`."""
-    return Redis.from_url(
+    pool = sentinel.make_async_pool(
         url,
         client_name="postwire-gateway",
         health_check_interval=15,
@@ -189,6 +189,7 @@ def _connect(url: str) -> Redis:
         socket_connect_timeout=TIMEOUT,
         socket_timeout=TIMEOUT,
     )
+    return Redis.from_pool(pool)
 
 
 async def _until_one_ends(*work: Coroutine[Any, Any, None]) -> None:

@@ -89,7 +89,9 @@ def make_runtime(
     """
     keyring = settings.keyring()
     client = make_redis(settings.redis_url.get_secret_value())
-    pool = make_pool(settings.database_url.get_secret_value(), connections)
+    pool = make_pool(
+        settings.database_url.get_secret_value(), connections, prepare=settings.database_prepare
+    )
     keys.check_at_start(pool, keyring)
     holder = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
     return Runtime(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeAlias
+from typing import LiteralString, TypeAlias
 
 import psycopg
 from psycopg import Connection
@@ -25,12 +25,26 @@ _FOR_NOW = (
     psycopg.errors.ReadOnlySqlTransaction,
     psycopg.errors.IdleInTransactionSessionTimeout,
 )
-#: A statement that runs for longer, or a transaction that idles for longer, is ended.
-_OPTIONS = "-c statement_timeout=30s -c idle_in_transaction_session_timeout=30s -c timezone=UTC"
+#: Times a statement is run until it is prepared: planned once, lists of conversations take a third
+#: of their time.
+_PREPARE_AFTER = 5
+#: A statement that runs for longer, or a transaction that idles for longer, is ended. Said with
+#: each BEGIN, in the same round trip: a session is not ours alone where PgBouncer lends it out by
+#: the transaction, and it refuses to have any of this set when a client connects.
+_LIMITS = (
+    "SET LOCAL statement_timeout = '30s'; "
+    "SET LOCAL idle_in_transaction_session_timeout = '30s'; "
+    "SET LOCAL timezone = 'UTC'"
+)
+_BEGIN: LiteralString = f"BEGIN; {_LIMITS}"
+_SNAPSHOT: LiteralString = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {_LIMITS}"
 
 
-def make_pool(url: str, size: int) -> Pool:
-    """A pool of at most `size` connections; it opens them when it can, and does not wait here."""
+def make_pool(url: str, size: int, *, prepare: bool = True) -> Pool:
+    """A pool of at most `size` connections; it opens them when it can, and does not wait here.
+
+    Without `prepare` no statement is prepared, for a PgBouncer that cannot keep them.
+    """
     return ConnectionPool(
         url,
         configure=_configure,
@@ -45,7 +59,9 @@ def make_pool(url: str, size: int) -> Pool:
             "connect_timeout": int(WAIT),
             # A peer that vanished is noticed within this many milliseconds (tcp(7)).
             "tcp_user_timeout": 15_000,
-            "options": _OPTIONS,
+            # We begin transactions ourselves.
+            "autocommit": True,
+            "prepare_threshold": _PREPARE_AFTER if prepare else None,
         },
     )
 
@@ -62,13 +78,8 @@ def transaction(pool: Pool) -> Iterator[Connection[TupleRow]]:
     Raises:
         StoreUnavailable: the database does not answer, ended the connection, or takes no writes.
     """
-    try:
-        with pool.connection() as connection:
-            yield connection
-    except (PoolTimeout, TooManyRequests):
-        raise StoreUnavailable("The database does not answer right now.") from None
-    except _FOR_NOW as error:
-        raise StoreUnavailable(f"The database does not answer: {type(error).__name__}.") from error
+    with _begun(pool, _BEGIN) as connection:
+        yield connection
 
 
 @contextmanager
@@ -78,9 +89,21 @@ def snapshot(pool: Pool) -> Iterator[Connection[TupleRow]]:
     Raises:
         StoreUnavailable: the database does not answer, or ended the connection.
     """
-    with transaction(pool) as connection:
-        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    with _begun(pool, _SNAPSHOT) as connection:
         yield connection
+
+
+@contextmanager
+def _begun(pool: Pool, begin: LiteralString) -> Iterator[Connection[TupleRow]]:
+    try:
+        with pool.connection() as connection:
+            # Never prepared: it is several statements.
+            connection.execute(begin, prepare=False)
+            yield connection
+    except (PoolTimeout, TooManyRequests):
+        raise StoreUnavailable("The database does not answer right now.") from None
+    except _FOR_NOW as error:
+        raise StoreUnavailable(f"The database does not answer: {type(error).__name__}.") from error
 
 
 def check(pool: Pool) -> str | None:
