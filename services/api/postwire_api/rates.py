@@ -17,10 +17,11 @@ import redis
 from litestar.exceptions import TooManyRequestsException
 from litestar.handlers import BaseRouteHandler
 from litestar.types import Scope
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from postwire import sentinel
 from postwire.errors import TokenRejected
 from postwire.metrics import RATES_UNCOUNTED, REQUESTS_REFUSED
 from postwire.settings import ApiSettings
@@ -43,16 +44,15 @@ class Rates:
 
     def __init__(self, settings: ApiSettings) -> None:
         """Connects when first asked."""
-        pool = BlockingConnectionPool.from_url(
+        pool = sentinel.make_async_pool(
             settings.redis_url.get_secret_value(),
             client_name="postwire-api",
-            max_connections=_CONNECTIONS,
             retry=Retry(NoBackoff(), 0),
             socket_connect_timeout=TIMEOUT,
             socket_timeout=TIMEOUT,
-            timeout=TIMEOUT,
         )
         self._redis = Redis.from_pool(pool)
+        self._connections = asyncio.Semaphore(_CONNECTIONS)
         self._most: dict[Kind, int] = {
             "requests": settings.user_requests,
             "costly": settings.user_costly_requests,
@@ -99,7 +99,11 @@ class Rates:
             RATES_UNCOUNTED.labels(reason="not_asked").inc()
             return 0
         try:
-            async with asyncio.timeout(TIMEOUT), self._redis.pipeline() as pipe:
+            async with (
+                asyncio.timeout(TIMEOUT),
+                self._connections,
+                self._redis.pipeline() as pipe,
+            ):
                 pipe.incr(key)
                 pipe.expire(key, 2 * _MINUTE)
                 counts = await pipe.execute()
