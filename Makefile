@@ -82,6 +82,10 @@ fmt: setup ## Format the Python code
 	$(BIN)/ruff check -q --fix --exit-zero .
 	$(BIN)/ruff format -q .
 
+.PHONY: docs
+docs: setup ## Write the pages that are made from the code
+	$(BIN)/python docs/configuration.py >docs/configuration.new && mv docs/configuration.new docs/configuration.md
+
 .PHONY: lock
 lock: setup ## Resolve the dependencies anew and pin them by hash
 	$(COMPILE) $(filter-out demo/%,$(MEMBERS:=/pyproject.toml)) -o requirements.txt

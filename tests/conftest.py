@@ -92,6 +92,16 @@ def database_url(own_database: Callable[[], AbstractContextManager[str]]) -> Ite
 
 
 @pytest.fixture
+def empty_database(postgres_server: str) -> Iterator[str]:
+    """URL of a database that nobody migrated."""
+    name = f"empty_{secrets.token_hex(8)}"
+    _run_sql(postgres_server, sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    yield _with_database(postgres_server, name)
+    drop = sql.SQL("DROP DATABASE {} WITH (FORCE)")
+    _run_sql(postgres_server, drop.format(sql.Identifier(name)))
+
+
+@pytest.fixture
 def redis_url(redis_server: str) -> str:
     """URL of a Valkey without keys."""
     with redis.Redis.from_url(redis_server) as client:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,6 +35,7 @@ FENCES = {
         "services/sync-worker/postwire_worker/client.py",
         "services/sync-worker/postwire_worker/imap.py",
     ),
+    "click": ("shared/postwire/command/",),
     "imaplib": (
         "services/sync-worker/postwire_worker/client.py",
         "services/sync-worker/postwire_worker/imap.py",
@@ -57,6 +61,7 @@ FENCES = {
     ),
     "redis": (
         "shared/postwire/events.py",
+        "shared/postwire/command/checks.py",
         "shared/postwire/jobs.py",
         "shared/postwire/sentinel.py",
         "services/sync-worker/postwire_worker/runtime.py",
@@ -70,6 +75,7 @@ FENCES = {
 #: Modules without behaviour of their own, or which a neighbour's test runs as a process.
 NO_TWIN = {
     "errors.py",
+    "findings.py",
     "metrics.py",
     "model.py",
     "parts.py",
@@ -157,6 +163,18 @@ def test_each_setting_is_in_the_example_and_nothing_else_is() -> None:
     lines = (ROOT / ".env.example").read_text().splitlines()
     given = {match[1] for line in lines if (match := re.match(r"#? ?(POSTWIRE_\w+)=", line))}
     assert given == declared
+
+
+def test_the_page_of_the_settings_is_as_the_code_has_them() -> None:
+    made = subprocess.run(
+        [sys.executable, ROOT / "docs/configuration.py"],
+        env=os.environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert made.stdout == (ROOT / "docs/configuration.md").read_text(), "run: make docs"
 
 
 def test_compose_and_kubernetes_set_nothing_that_no_process_knows() -> None:

@@ -77,6 +77,10 @@ class AuthenticationFailed(PermanentError):
     """The mail server refused the user name or password."""
 
 
+class NotMigrated(PermanentError):
+    """The database lacks migrations that this release needs."""
+
+
 class MailboxNotFound(PermanentError):
     """The mail server has no such mailbox."""
 

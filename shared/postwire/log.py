@@ -10,6 +10,7 @@ import logging
 import sys
 import threading
 import traceback
+from typing import TextIO
 
 import structlog
 from structlog.processors import ExceptionRenderer
@@ -33,8 +34,8 @@ _AT_LEAST = {
 _CAUSES = 10
 
 
-def set_up(level: str, process: str) -> None:
-    """Log at `level` and above; `process` is named in each line."""
+def set_up(level: str, process: str, stream: TextIO | None = None) -> None:
+    """Log at `level` and above, to standard output unless told; `process` is named in each line."""
 
     def name_process(_: object, __: str, event: EventDict) -> EventDict:
         event.setdefault("process", process)
@@ -53,7 +54,7 @@ def set_up(level: str, process: str) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stdout)
+    handler = logging.StreamHandler(stream or sys.stdout)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,

@@ -91,12 +91,15 @@ class _Settings(BaseSettings):
 
     #: DEBUG, INFO, WARNING or ERROR.
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    #: Folder of files that are each named like a setting and hold its value; `load` reads them.
+    secrets_dir: Path | None = None
+
+
+class _WithOps(_Settings):
     #: Address that /health and /metrics listen on.
     ops_host: str = "0.0.0.0"  # noqa: S104 - a probe comes from outside the container
     #: Port of /health and /metrics; 0 takes a free one.
     ops_port: Port = 9100
-    #: Folder of files that are each named like a setting and hold its value; `load` reads them.
-    secrets_dir: Path | None = None
 
 
 class _WithDatabase(_Settings):
@@ -114,7 +117,8 @@ class _WithRedis(_Settings):
 class _WithKeys(_Settings):
     #: Folder with one file a key: its name is the key's id, its content the base64 of 32 bytes.
     credential_keys_dir: Path | None = None
-    #: `id:base64` of 32 bytes, comma separated; the first seals, all open.
+    #: `id:base64` of 32 bytes, comma separated; the first seals, all open. Must be set unless there
+    #: is a folder of them.
     credential_keys: SecretStr = Field(default=SecretStr(""), validate_default=True)
     #: Id of the key that seals; empty: the one that the file `primary` names, or the first.
     primary_credential_key: str = ""
@@ -140,20 +144,20 @@ class _WithKeys(_Settings):
 
 
 class MigrateSettings(_WithDatabase):
-    """What the migration needs."""
+    """What the migration needs, and the commands that look into the database."""
 
 
 class KeysSettings(_WithDatabase, _WithKeys):
     """What the commands need that seal and open credentials."""
 
 
-class ApiSettings(_WithDatabase, _WithRedis, _WithKeys):
-    """What the REST API needs."""
+class QueueSettings(_WithRedis):
+    """What the commands need that look into Redis."""
 
-    #: Address the API listens on.
-    api_host: str = "0.0.0.0"  # noqa: S104
-    #: Port the API listens on.
-    api_port: Port = 8000
+
+class TokenSettings(_Settings):
+    """What the bearer tokens say, and who signs them."""
+
     #: Who issues the bearer tokens, as their `iss` has it; empty: whoever has the secret.
     jwt_issuer: str = ""
     #: HS256 secret of the bearer tokens, at least 32 bytes; none where there is an issuer.
@@ -162,6 +166,25 @@ class ApiSettings(_WithDatabase, _WithRedis, _WithKeys):
     jwt_audience: str = "postwire"
     #: The claim of the bearer tokens that is the user's id.
     jwt_user_claim: str = "sub"
+
+    @field_validator("jwt_secret")
+    @classmethod
+    def _somebody_signs(cls, value: SecretStr | None, given: ValidationInfo) -> SecretStr | None:
+        issuer = given.data.get("jwt_issuer")
+        if not value and not issuer:
+            raise ValueError("is missing; set it or POSTWIRE_JWT_ISSUER")
+        if value and issuer:
+            raise ValueError("set either it or POSTWIRE_JWT_ISSUER")
+        return value
+
+
+class ApiSettings(_WithOps, _WithDatabase, _WithRedis, _WithKeys, TokenSettings):
+    """What the REST API needs."""
+
+    #: Address the API listens on.
+    api_host: str = "0.0.0.0"  # noqa: S104
+    #: Port the API listens on.
+    api_port: Port = 8000
     #: File with the issuer's public keys, a JWK Set (RFC 7517).
     jwks_file: Path | None = None
     #: Where the issuer publishes that.
@@ -187,16 +210,6 @@ class ApiSettings(_WithDatabase, _WithRedis, _WithKeys):
     #: Accounts that one user has at most.
     user_accounts: Annotated[int, Field(ge=1)] = 50
 
-    @field_validator("jwt_secret")
-    @classmethod
-    def _somebody_signs(cls, value: SecretStr | None, given: ValidationInfo) -> SecretStr | None:
-        issuer = given.data.get("jwt_issuer")
-        if not value and not issuer:
-            raise ValueError("is missing; set it or POSTWIRE_JWT_ISSUER")
-        if value and issuer:
-            raise ValueError("set either it or POSTWIRE_JWT_ISSUER")
-        return value
-
     @field_validator("jwks_url")
     @classmethod
     def _an_issuer_has_keys(cls, value: str, given: ValidationInfo) -> str:
@@ -212,13 +225,18 @@ class ApiSettings(_WithDatabase, _WithRedis, _WithKeys):
         return value
 
 
-class _WithMailServers(_WithDatabase, _WithRedis, _WithKeys):
-    #: OAuth providers by name, as a JSON object; see docs/oauth.md.
-    oauth_providers: SecretStr = SecretStr("{}")
+class DialerSettings(_Settings):
+    """What it takes to connect to a mail server."""
+
     #: PEM bundle of certificate authorities trusted beside the system's.
     imap_ca_file: Path | None = None
     #: Networks that users may name hosts in beside the public internet, as CIDR, comma separated.
     allowed_networks: Networks = Field(default_factory=list)
+
+
+class _WithMailServers(_WithOps, _WithDatabase, _WithRedis, _WithKeys, DialerSettings):
+    #: OAuth providers by name, as a JSON object; see docs/oauth.md.
+    oauth_providers: SecretStr = SecretStr("{}")
     #: Connections to one mail server that all processes have at most; 0: any number.
     host_connections: Annotated[int, Field(ge=0)] = 0
 
@@ -245,7 +263,7 @@ class WatcherSettings(_WithMailServers):
     watch_accounts: Annotated[int, Field(ge=1)] = 2000
 
 
-class GatewaySettings(_WithRedis):
+class GatewaySettings(_WithOps, _WithRedis):
     """What the Socket.IO gateway needs."""
 
     #: Address the gateway listens on.
@@ -260,28 +278,38 @@ class GatewaySettings(_WithRedis):
     user_connections: Annotated[int, Field(ge=1)] = 50
 
 
-ALL: tuple[type[_Settings], ...] = (
+#: By the name of the process.
+PROCESSES: dict[str, type[_Settings]] = {
+    "migrate": MigrateSettings,
+    "api": ApiSettings,
+    "sync-worker": WorkerSettings,
+    "watcher": WatcherSettings,
+    "gateway": GatewaySettings,
+}
+#: Of the command `postwire`, none of whose parts needs all of them.
+COMMAND: tuple[type[_Settings], ...] = (
     MigrateSettings,
     KeysSettings,
-    ApiSettings,
-    WorkerSettings,
-    WatcherSettings,
-    GatewaySettings,
+    QueueSettings,
+    TokenSettings,
+    DialerSettings,
 )
+ALL: tuple[type[_Settings], ...] = (*PROCESSES.values(), *COMMAND)
 
 S = TypeVar("S", bound=_Settings)
 
 
-def load(settings: type[S]) -> S:
+def load(settings: type[S], *, typos: bool = True) -> S:
     """Read `settings` from the environment, and from the files in `POSTWIRE_SECRETS_DIR`.
 
-    What is set in both is refused: nobody could tell which of them holds.
+    What is set in both is refused: nobody could tell which of them holds. Without `typos`, names of
+    no setting are passed over.
 
     Raises:
         SettingsError: with every missing, malformed, unknown or doubled name, one a line.
     """
     files = _read_files(os.environ.get(f"{PREFIX}SECRETS_DIR"))
-    problems = _unknown_names(files) + _set_twice(files)
+    problems = (_unknown_names(files) if typos else []) + _set_twice(files)
     own = {name: f"{PREFIX}{name.upper()}" for name in settings.model_fields}
     given: dict[str, Any] = {name: files[own[name]] for name in own if files.get(own[name])}
     try:

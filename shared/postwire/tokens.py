@@ -46,10 +46,11 @@ class Realtime:
     expires_at: datetime
 
 
-def sign_bearer(secret: str, user_id: str, lifetime: timedelta) -> str:
-    """A bearer token for the REST API."""
+def sign_bearer(secret: str, user_id: str, lifetime: timedelta, terms: Terms = Terms()) -> str:
+    """A bearer token for the REST API, where the secret signs."""
     expires_at = datetime.now(UTC) + lifetime
-    return _sign(secret, {"sub": user_id, "aud": API_AUDIENCE, "exp": expires_at})
+    claims = {terms.user_claim: user_id, "aud": terms.audience, "exp": expires_at}
+    return _sign(secret, claims)
 
 
 def key_of(token: str) -> tuple[str, str | None]:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date
-from typing import Any
+from typing import Any, Protocol
 
 from imapclient import IMAPClient, SocketTimeout
 from imapclient.datetime_util import format_criteria_date
@@ -30,7 +30,7 @@ from postwire.errors import (
     ServerBusy,
 )
 from postwire.metrics import IMAP_ERRORS, IMAP_TURNED_AWAY
-from postwire.model import Account
+from postwire.model import Account, Security
 from postwire.providers import by_host
 from postwire_worker import refusals, sasl
 from postwire_worker.dialer import Dialer
@@ -77,6 +77,22 @@ _THEIRS = (
     AttributeError,
     RecursionError,
 )
+
+
+class Server(Protocol):
+    """Where a mail server is, as an account says it."""
+
+    @property
+    def host(self) -> str:
+        """Its name or address."""
+
+    @property
+    def port(self) -> int:
+        """Its port."""
+
+    @property
+    def security(self) -> Security:
+        """What keeps a connection to it from being read."""
 
 
 class _Bounded(imaplib.IMAP4):
@@ -200,12 +216,12 @@ def cut_overdue() -> None:
 class Client(IMAPClient):  # type: ignore[misc]
     """A connection that is secured, but not logged in yet."""
 
-    def __init__(self, account: Account, dialer: Dialer) -> None:
+    def __init__(self, server: Server, dialer: Dialer) -> None:
         self._dialer = dialer
         super().__init__(
-            account.host,
-            port=account.port,
-            ssl=account.security == "tls",
+            server.host,
+            port=server.port,
+            ssl=server.security == "tls",
             timeout=SocketTimeout(CONNECT_TIMEOUT, READ_TIMEOUT),
         )
         # imaplib would format every literal for a log that nobody reads: four times the CPU.
@@ -394,7 +410,7 @@ def log_in(account: Account, password: str, dialer: Dialer) -> Client:
 
 
 @contextmanager
-def border(doing: str, account: Account | None = None) -> Iterator[None]:
+def border(doing: str, server: Server | None = None) -> Iterator[None]:
     """Turn what the library and the network raise into our errors, and count it."""
     try:
         yield
@@ -402,7 +418,7 @@ def border(doing: str, account: Account | None = None) -> Iterator[None]:
         IMAP_ERRORS.labels(kind=type(error).__name__).inc()
         raise
     except _THEIRS as error:
-        ours = _translate(error, doing, account)
+        ours = _translate(error, doing, server)
         IMAP_ERRORS.labels(kind=type(ours).__name__).inc()
         raise ours from error
 
@@ -414,14 +430,14 @@ def _of_tls(error: ssl.SSLError, where: str) -> PostwireError:
 
 
 def _translate(  # noqa: PLR0911 - a table
-    error: Exception, doing: str, account: Account | None
+    error: Exception, doing: str, server: Server | None
 ) -> PostwireError:
-    where = f"{account.host}:{account.port}" if account else "The mail server"
+    where = f"{server.host}:{server.port}" if server else "The mail server"
     match error:
         case ssl.SSLCertVerificationError():
             reason = error.verify_message.rstrip(".")
             return CertificateRejected(f"The certificate of {where} cannot be trusted: {reason}.")
-        case ssl.SSLError() if account:
+        case ssl.SSLError() if server:
             return _of_tls(error, where)
         case socket.gaierror():
             return ConnectionLost(f"There is no server of that name: {where}.")

@@ -15,9 +15,9 @@ from psycopg.rows import TupleRow
 from yoyo import get_backend, read_migrations
 
 from postwire import log
-from postwire.errors import SettingsError
+from postwire.errors import SettingsError, StoreUnavailable
 from postwire.settings import MigrateSettings, load
-from postwire.store import threads
+from postwire.store import server, threads
 
 #: Any constant will do, as long as every release uses the same.
 _LOCK = 0x706F737477697265
@@ -25,7 +25,13 @@ _SCHEME = "postgresql://"
 
 
 def migrate(url: str) -> list[str]:
-    """Bring the database up to date; return the ids of the migrations applied now."""
+    """Bring the database up to date; return the ids of the migrations applied now.
+
+    Raises:
+        StoreUnavailable: the database does not answer, and why.
+        SettingsError: `url` is no address of a database.
+    """
+    server.look(url)
     driver_url = "postgresql+psycopg://" + url.removeprefix(_SCHEME)
     with (
         psycopg.connect(url, autocommit=True, connect_timeout=10) as guard,
@@ -59,7 +65,11 @@ def main() -> int:
         sys.stderr.write(f"postwire migrate: {error}\n")
         return 2
     log.set_up(settings.log_level, "migrate")
-    applied = migrate(settings.database_url.get_secret_value())
+    try:
+        applied = migrate(settings.database_url.get_secret_value())
+    except (SettingsError, StoreUnavailable) as error:
+        sys.stderr.write(f"postwire migrate: {error}\n")
+        return 1
     structlog.get_logger().info("the schema is up to date", applied=applied)
     return 0
 

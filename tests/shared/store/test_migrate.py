@@ -3,31 +3,17 @@
 from __future__ import annotations
 
 import os
-import secrets
 import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from urllib.parse import urlsplit
 from uuid import UUID
 
 import psycopg
-import pytest
 
 from postwire.store.pool import make_pool, transaction
 from support import rows
 
 MIGRATE = [sys.executable, "-m", "postwire.store.migrate"]
-
-
-@pytest.fixture
-def empty_database(postgres_server: str) -> Iterator[str]:
-    """A database that nobody migrated."""
-    name = f"empty_{secrets.token_hex(8)}"
-    with psycopg.connect(postgres_server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]
-        yield urlsplit(postgres_server)._replace(path=f"/{name}").geturl()
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")  # type: ignore[arg-type]
 
 
 def migrate(url: str | None) -> subprocess.CompletedProcess[str]:
