@@ -70,6 +70,10 @@ chaos: web test-tools ## Let faults rain on the whole system, then see whether a
 secrets: web ## Look for secrets that were committed by mistake
 	@$(BIN)/python -m postwire_demo.node web run -s secrets
 
+.PHONY: docs
+docs: setup ## Make those pages of docs/ anew that are made of the code
+	$(BIN)/python docs/make_metrics.py >docs/metrics.md
+
 .PHONY: fmt
 fmt: setup ## Format the Python code
 	$(BIN)/ruff check -q --fix --exit-zero .
