@@ -71,8 +71,9 @@ secrets: web ## Look for secrets that were committed by mistake
 	@$(BIN)/python -m postwire_demo.node web run -s secrets
 
 .PHONY: docs
-docs: setup ## Make those pages of docs/ anew that are made of the code
+docs: setup ## Make anew what is made of code: pages of docs/, dashboards, the PrometheusRule
 	$(BIN)/python docs/make_metrics.py >docs/metrics.md
+	$(BIN)/python deploy/monitoring/make.py deploy/monitoring
 
 .PHONY: fmt
 fmt: setup ## Format the Python code

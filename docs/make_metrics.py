@@ -15,7 +15,7 @@ Made by `make docs` of what is declared in `shared/postwire/metrics.py`.
 Every process answers `/metrics` on its ops port (`POSTWIRE_OPS_PORT`). Counters get `_total`,
 histograms `_bucket`, `_sum` and `_count`. A process begins with zeros for what is its own, as far
 as the labels are known beforehand; one that has nothing to do with a metric shows zero or leaves
-it out.
+it out. Dashboards and alerts are in [deploy/monitoring](../deploy/monitoring/README.md).
 
 | metric | kind, labels | from | meaning |
 | --- | --- | --- | --- |

@@ -93,6 +93,18 @@ def nginx_program() -> str:
 
 
 @pytest.fixture(scope="session")
+def prometheus_program() -> str:
+    """Path of Prometheus; promtool comes with it."""
+    return _installed("prometheus", package="prometheus")
+
+
+@pytest.fixture(scope="session")
+def promtool() -> str:
+    """Path of the program that checks Prometheus's rules."""
+    return _installed("promtool", package="prometheus")
+
+
+@pytest.fixture(scope="session")
 def faketime() -> Path:
     """The library that gives a process a clock of its own."""
     return find_faketime() or _missing("libfaketime", package="libfaketime")
