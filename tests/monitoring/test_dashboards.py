@@ -10,10 +10,13 @@ from typing import Any
 
 import psycopg
 import pytest
+import yaml
 
+from postwire_demo.services import SERVICES
 from support.prometheus import MONITORING, dashboards
 
 ROOT = MONITORING.parents[1]
+GRAFANA = MONITORING / "grafana/provisioning"
 READER = (MONITORING / "grafana/reader.sql").read_text()
 ACCOUNT = "018f0000-0000-7000-8000-000000000000"
 
@@ -26,6 +29,29 @@ def test_they_are_what_make_docs_makes(tmp_path: Path) -> None:
         for path in (MONITORING / "prometheusrule.yaml", *MONITORING.glob("dashboards/*"))
     }
     assert made == kept
+
+
+def test_kubernetes_and_compose_are_given_all_of_them() -> None:
+    component = yaml.safe_load((MONITORING / "kustomization.yaml").read_text())
+    (given,) = component["configMapGenerator"]
+    paths = sorted(MONITORING.glob("dashboards/*"))
+    assert sorted(given["files"]) == [str(path.relative_to(MONITORING)) for path in paths]
+    # And Compose mounts the folder where Grafana is told to look
+    (provider,) = yaml.safe_load((GRAFANA / "dashboards/postwire.yaml").read_text())["providers"]
+    grafana = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["grafana"]
+    mount = f"./deploy/monitoring/dashboards:{provider['options']['path']}:ro"
+    assert mount in grafana["volumes"]
+
+
+def test_compose_scrapes_each_process(promtool: str) -> None:
+    subprocess.run(
+        [promtool, "check", "config", "--syntax-only", MONITORING / "prometheus.yml"],
+        check=True,
+        timeout=60,
+    )
+    settings = yaml.safe_load((MONITORING / "prometheus.yml").read_text())
+    (names,) = [one["names"] for one in settings["scrape_configs"][0]["dns_sd_configs"]]
+    assert set(names) == SERVICES.keys()
 
 
 @pytest.mark.parametrize("dashboard", dashboards(), ids=lambda one: one["title"])
