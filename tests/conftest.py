@@ -7,7 +7,8 @@ import secrets
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NoReturn
@@ -58,18 +59,32 @@ def migrated_template(postgres_server: str) -> str:
     return TEMPLATE
 
 
+@pytest.fixture(scope="session")
+def own_database(
+    postgres_server: str, migrated_template: str
+) -> Callable[[], AbstractContextManager[str]]:
+    """Makes migrated databases without rows; each is dropped in the end."""
+
+    @contextmanager
+    def make() -> Iterator[str]:
+        names = {
+            "name": sql.Identifier(f"test_{secrets.token_hex(8)}"),
+            "template": sql.Identifier(migrated_template),
+        }
+        # Without fsync, to copy some 700 small files is faster than to log each block.
+        copy = "CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy"
+        _run_sql(postgres_server, sql.SQL(copy).format(**names))
+        yield _with_database(postgres_server, names["name"].as_string()[1:-1])
+        _run_sql(postgres_server, sql.SQL("DROP DATABASE {name} WITH (FORCE)").format(**names))
+
+    return make
+
+
 @pytest.fixture
-def database_url(postgres_server: str, migrated_template: str) -> Iterator[str]:
+def database_url(own_database: Callable[[], AbstractContextManager[str]]) -> Iterator[str]:
     """URL of a migrated database without rows, for one test alone."""
-    names = {
-        "name": sql.Identifier(f"test_{secrets.token_hex(8)}"),
-        "template": sql.Identifier(migrated_template),
-    }
-    # Without fsync, to copy some 700 small files is faster than to write each block to the log.
-    copy = "CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy"
-    _run_sql(postgres_server, sql.SQL(copy).format(**names))
-    yield _with_database(postgres_server, names["name"].as_string()[1:-1])
-    _run_sql(postgres_server, sql.SQL("DROP DATABASE {name} WITH (FORCE)").format(**names))
+    with own_database() as url:
+        yield url
 
 
 @pytest.fixture

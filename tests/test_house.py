@@ -41,11 +41,14 @@ FENCES = {
     "socketio": ("services/gateway/",),
     "engineio": ("services/gateway/",),
     "aiohttp": ("services/gateway/",),
-    "httpx": ("services/sync-worker/postwire_worker/token_endpoint.py",),
+    "httpx": (
+        "services/api/postwire_api/issuer.py",
+        "services/sync-worker/postwire_worker/token_endpoint.py",
+    ),
     "litestar": ("services/api/",),
     "dns": ("services/api/postwire_api/names.py",),
     "nh3": ("services/api/postwire_api/html.py",),
-    "jwt": ("shared/postwire/tokens.py",),
+    "jwt": ("shared/postwire/jwks.py", "shared/postwire/tokens.py"),
     "cryptography": ("shared/postwire/credentials.py", "shared/postwire/legacy.py"),
     "dramatiq": (
         "shared/postwire/jobs.py",
@@ -74,8 +77,13 @@ NO_TWIN = {
     "runtime.py",
 }
 
-#: Tests that belong to no one module, but to all that a sync or the gateway is made of.
-NO_MODULE = {"test_random_client.py", "test_extensions.py", "test_nginx.py"}
+#: Tests that belong to no one module, but to all that a sync, the API or the gateway is made of.
+NO_MODULE = {
+    "test_random_client.py",
+    "test_extensions.py",
+    "test_nginx.py",
+    "test_strangers.py",
+}
 
 
 def modules() -> Iterator[tuple[Path, Path]]:

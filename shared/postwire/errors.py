@@ -61,6 +61,10 @@ class QueueUnavailable(TransientError):
     """Redis does not answer right now."""
 
 
+class KeysUnavailable(TransientError):
+    """The keys that tokens are verified by cannot be had right now; try again shortly."""
+
+
 class NotReady(TransientError):
     """It is being fetched from the mail server; ask again shortly."""
 

@@ -358,6 +358,14 @@ FRESHNESS = _histogram(
     _FRESHNESS,
     leg=("stored", "pushed", "total"),
 )
+KEY_REFRESHES = _counter(
+    "postwire_key_refreshes",
+    "Times the public keys of the tokens' issuer were read anew: `refreshed`, `unreachable` (no "
+    "answer in time, or the file cannot be read) or `unusable` (another status than 200, too "
+    "large, or no keys). Those that were had before count on; see docs/auth.md.",
+    _API,
+    outcome=("refreshed", "unreachable", "unusable"),
+)
 DNS_LOOKUPS = _counter(
     "postwire_dns_lookups",
     "Questions to DNS about where an address logs in: `found`, `nothing` (there is no such name or "

@@ -72,7 +72,7 @@ def _provider(name: str, values: Mapping[str, str]) -> Provider:
     except msgspec.ValidationError as error:
         # It names fields, never values.
         raise SettingsError(f"POSTWIRE_OAUTH_PROVIDERS: {name}: {error}") from None
-    if not _is_safe(entry.token_url):
+    if not is_safe(entry.token_url):
         raise SettingsError(
             f"POSTWIRE_OAUTH_PROVIDERS: {name}: token_url must be an https address, "
             "or one on this machine"
@@ -80,8 +80,8 @@ def _provider(name: str, values: Mapping[str, str]) -> Provider:
     return Provider(name, entry.token_url, entry.client_id, entry.client_secret, entry.scope)
 
 
-def _is_safe(url: str) -> bool:
-    """Whether what is sent there is read by nobody in between (RFC 6749 §3.2)."""
+def is_safe(url: str) -> bool:
+    """Whether nobody in between reads or forges what is said there (RFC 6749 §3.2)."""
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port

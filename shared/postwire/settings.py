@@ -24,6 +24,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from postwire.credentials import Keyring, make_keyring
 from postwire.errors import SettingsError
+from postwire.oauth import is_safe
 
 PREFIX = "POSTWIRE_"
 
@@ -133,8 +134,18 @@ class ApiSettings(_WithDatabase, _WithRedis, _WithKeys):
     api_host: str = "0.0.0.0"  # noqa: S104
     #: Port the API listens on.
     api_port: Port = 8000
-    #: HS256 secret of the bearer tokens, at least 32 bytes.
-    jwt_secret: Secret
+    #: Who issues the bearer tokens, as their `iss` has it; empty: whoever has the secret.
+    jwt_issuer: str = ""
+    #: HS256 secret of the bearer tokens, at least 32 bytes; none where there is an issuer.
+    jwt_secret: Secret | None = Field(default=None, validate_default=True)
+    #: The `aud` of the bearer tokens.
+    jwt_audience: str = "postwire"
+    #: The claim of the bearer tokens that is the user's id.
+    jwt_user_claim: str = "sub"
+    #: File with the issuer's public keys, a JWK Set (RFC 7517).
+    jwks_file: Path | None = None
+    #: Where the issuer publishes that.
+    jwks_url: str = Field(default="", validate_default=True)
     #: HS256 secret of the realtime tokens, at least 32 bytes; the gateway has the same.
     realtime_secret: Secret
     #: OAuth providers by name, as a JSON object; see docs/oauth.md.
@@ -147,6 +158,30 @@ class ApiSettings(_WithDatabase, _WithRedis, _WithKeys):
     cors_origins: CommaList = Field(default_factory=list)
     #: Folder of the built inbox page; empty means no page.
     web_dir: Path | None = None
+
+    @field_validator("jwt_secret")
+    @classmethod
+    def _somebody_signs(cls, value: SecretStr | None, given: ValidationInfo) -> SecretStr | None:
+        issuer = given.data.get("jwt_issuer")
+        if not value and not issuer:
+            raise ValueError("is missing; set it or POSTWIRE_JWT_ISSUER")
+        if value and issuer:
+            raise ValueError("set either it or POSTWIRE_JWT_ISSUER")
+        return value
+
+    @field_validator("jwks_url")
+    @classmethod
+    def _an_issuer_has_keys(cls, value: str, given: ValidationInfo) -> str:
+        issuer, file = given.data.get("jwt_issuer"), given.data.get("jwks_file")
+        if issuer and not value and not file:
+            raise ValueError("is missing; set it or POSTWIRE_JWKS_FILE")
+        if value and file:
+            raise ValueError("set either it or POSTWIRE_JWKS_FILE")
+        if (value or file) and not issuer:
+            raise ValueError("it and POSTWIRE_JWKS_FILE need POSTWIRE_JWT_ISSUER")
+        if value and not is_safe(value):
+            raise ValueError("must be an https address, or one on this machine")
+        return value
 
 
 class _WithMailServers(_WithDatabase, _WithRedis, _WithKeys):

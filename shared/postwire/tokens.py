@@ -1,17 +1,21 @@
 """The two tokens: the bearer of the REST API and the short-lived one of the gateway.
 
-Both are JWTs (RFC 7519) signed by HS256, told apart by audience and by secret, so that neither
-opens the other's door. The algorithm is fixed here, never read from the token (RFC 8725 §3.1).
+Both are JWTs (RFC 7519), told apart by audience and by key, so that neither opens the other's door.
+The realtime one is signed by HS256, the bearer by HS256 or by an issuer's key. The key says by
+which algorithm, never the token (RFC 8725 §3.1).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import jwt
 
+from postwire import jwks
 from postwire.errors import TokenRejected
 
 API_AUDIENCE = "postwire"
@@ -20,6 +24,17 @@ REALTIME_AUDIENCE = "postwire-realtime"
 REALTIME_LIFETIME = timedelta(minutes=15)
 #: Seconds by which two machines' clocks may differ.
 LEEWAY = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a bearer token has to say."""
+
+    audience: str = API_AUDIENCE
+    #: None: any, or none; it is the secret that tells who signed.
+    issuer: str | None = None
+    #: The claim that holds the user id.
+    user_claim: str = "sub"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +52,31 @@ def sign_bearer(secret: str, user_id: str, lifetime: timedelta) -> str:
     return _sign(secret, {"sub": user_id, "aud": API_AUDIENCE, "exp": expires_at})
 
 
-def verify_bearer(secret: str, token: str) -> str:
-    """The user id a bearer token speaks for.
+def key_of(token: str) -> tuple[str, str | None]:
+    """The algorithm and the `kid` (RFC 7515 §4.1.4) of the issuer's key that a token names.
+
+    Nothing of it is verified.
 
     Raises:
         TokenRejected: with the reason in words.
     """
-    return str(_verify(secret, token, API_AUDIENCE)["sub"])
+    with _in_words():
+        header = jwt.get_unverified_header(token)
+    if header.get("alg") not in jwks.ALGORITHMS:
+        raise TokenRejected(f"The token is not valid: sign it by {' or '.join(jwks.ALGORITHMS)}.")
+    return header["alg"], header.get("kid")
+
+
+def verify_bearer(key: str | jwks.Key, token: str, terms: Terms = Terms()) -> str:
+    """The user id a bearer token speaks for, signed by the secret or the issuer's key.
+
+    Raises:
+        TokenRejected: with the reason in words.
+    """
+    user_id = _verify(key, token, terms)[terms.user_claim]
+    if not isinstance(user_id, str):
+        raise TokenRejected("The token names no user.")
+    return user_id
 
 
 def sign_realtime(secret: str, user_id: str, accounts: list[str]) -> tuple[str, datetime]:
@@ -61,7 +94,7 @@ def verify_realtime(secret: str, token: str) -> Realtime:
     Raises:
         TokenRejected: with the reason in words.
     """
-    claims = _verify(secret, token, REALTIME_AUDIENCE)
+    claims = _verify(secret, token, Terms(REALTIME_AUDIENCE))
     accounts = claims.get("accounts")
     if not isinstance(accounts, list) or not all(isinstance(id_, str) for id_ in accounts):
         raise TokenRejected("The realtime token names no accounts.")
@@ -72,22 +105,29 @@ def _sign(secret: str, claims: dict[str, Any]) -> str:
     return jwt.encode(claims, secret, algorithm="HS256")
 
 
-def _verify(secret: str, token: str, audience: str) -> dict[str, Any]:
-    try:
+def _verify(key: str | jwks.Key, token: str, terms: Terms) -> dict[str, Any]:
+    with _in_words():
         claims: dict[str, Any] = jwt.decode(
             token,
-            secret,
-            algorithms=["HS256"],
-            audience=audience,
+            key,
+            algorithms=["HS256" if isinstance(key, str) else key.algorithm_name],
+            audience=terms.audience,
+            issuer=terms.issuer,
             leeway=LEEWAY,
-            options={"require": ["sub", "exp", "aud"]},
+            options={"require": [terms.user_claim, "exp", "aud"]},
         )
+    if not claims[terms.user_claim]:
+        raise TokenRejected("The token names no user.")
+    return claims
+
+
+@contextmanager
+def _in_words() -> Iterator[None]:
+    try:
+        yield
     except jwt.ExpiredSignatureError:
         raise TokenRejected("The token has expired; ask for a new one.") from None
     except UnicodeError:
         raise TokenRejected("The token is not valid: it is no text.") from None
     except jwt.InvalidTokenError as error:
         raise TokenRejected(f"The token is not valid: {error}.") from None
-    if not claims["sub"]:
-        raise TokenRejected("The token names no user.")
-    return claims

@@ -3,55 +3,79 @@
 from __future__ import annotations
 
 import base64
+import hmac
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
+import httpx
 import jwt
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
+from litestar.routes import HTTPRoute
 from litestar.testing import TestClient
-from pydantic import SecretStr
 
-from postwire import tokens
+from postwire import jwks, tokens
 from postwire.errors import TokenRejected
-from postwire.model import SetAside
 from postwire.settings import ApiSettings
-from postwire.store import jobs
-from postwire.store.pool import Pool, transaction
+from postwire_api import auth
+from postwire_api import issuer as issuer_module
 from postwire_api.app import create_app
 from postwire_api.auth import Bearer, Connection
 from support import rows
+from support.issuer import ISSUER, Issuer, claims, ec_key, issuer, jwk, rsa_key, signed
 from support.jwt import JWT_SECRET, REALTIME_SECRET, bearer
+from support.sso import saying
 
 Client = TestClient[Litestar]
 
-OPEN = {"/", "/{name:str}", "/assets/{name:str}", "/api/docs", "/api/docs/openapi.json"}
+#: What shows nothing of a user: the page, and the description of the API.
+OPEN = {
+    ("/", "GET"),
+    ("/", "HEAD"),
+    ("/{name}", "GET"),
+    ("/{name}", "HEAD"),
+    ("/assets/{name}", "GET"),
+    ("/assets/{name}", "HEAD"),
+    ("/api/docs", "GET"),
+    ("/api/docs/openapi.json", "GET"),
+    # Litestar's, for pages that there are not.
+    ("/api/docs/{path}", "GET"),
+}
 
 
 def handlers(app: Litestar) -> Iterator[tuple[str, HTTPRouteHandler]]:
     for route in app.routes:
-        for handler in getattr(route, "route_handlers", []):
+        # Of other kinds, websockets and mounted applications, there is none.
+        assert isinstance(route, HTTPRoute), route.path
+        for handler in route.route_handlers:
             yield route.path_format, handler
 
 
 def test_every_route_but_the_page_and_the_docs_declares_the_bearer_guard(
-    settings: ApiSettings,
+    settings: ApiSettings, tmp_path: Path
 ) -> None:
-    # When every route of the application is looked at
+    # Given the application with its page
+    (tmp_path / "index.html").touch()
+    app = create_app(settings.model_copy(update={"web_dir": tmp_path}))
+    # When every route is looked at
     guarded = {
-        (path, method): any(isinstance(guard, Bearer) for guard in handler.resolve_guards())
-        for path, handler in handlers(create_app(settings))
+        (path, str(method)): any(isinstance(guard, Bearer) for guard in handler.resolve_guards())
+        for path, handler in handlers(app)
+        # What it answers there is the methods of the path.
         for method in handler.http_methods - {"OPTIONS"}
     }
-    # Then those of the API have the guard, and there are as many as the contract has
-    bare = {path for (path, _), guard in guarded.items() if not guard}
-    assert {path for path in bare if not path.startswith("/api/docs")} == set()
-    assert sum(guarded.values()) == 32
+    # Then those that have no guard are the ones that need none
+    assert {route for route, guard in guarded.items() if not guard} == OPEN
+    # And what is guarded is in the document that the tests of strangers are made from
+    document = app.openapi_schema.to_schema()["paths"]
+    documented = {(path, method.upper()) for path, one in document.items() for method in one}
+    assert {route for route, guard in guarded.items() if guard} == documented
 
 
 def test_a_request_without_a_proper_token_is_answered_401_with_a_hint(client: Client) -> None:
@@ -112,64 +136,126 @@ def test_the_scheme_is_read_in_any_case(client: Client) -> None:
     assert client.get("/api/accounts", headers={"Authorization": header}).status_code == 200
 
 
-def test_no_row_is_reached_through_the_token_of_a_stranger(client: Client, store: Pool) -> None:
-    # Given an account of ann with a mailbox, a message with an attachment, one set aside, a
-    # schedule and a job
-    account = rows.active(store, "ann")
-    box = rows.mailbox(store, account)
-    attached = replace(rows.incoming(1), attachments=(rows.attachment(),))
-    aside = (SetAside(7, "It cannot be read.", b"raw"),)
-    rows.store_batch(store, replace(rows.batch(box, attached), set_aside=aside))
-    with transaction(store) as connection:
-        job = jobs.ask(connection, account.id, "ann", "manual")
-    mine, body = f"/api/accounts/{account.id}", {"accountId": account.id}
-    asked: list[tuple[str, str, object]] = [
-        ("GET", mine, None),
-        ("DELETE", mine, None),
-        ("GET", f"{mine}/mailboxes", None),
-        ("POST", f"{mine}/pause", None),
-        ("POST", f"{mine}/resume", None),
-        ("PUT", f"{mine}/credential", {"password": "stolen"}),
-        ("GET", "/api/messages/1", None),
-        ("GET", "/api/messages/1/attachments/1", None),
-        ("HEAD", "/api/messages/1/attachments/1", None),
-        ("GET", f"{mine}/set-aside", None),
-        ("POST", f"{mine}/set-aside/retry", None),
-        ("GET", f"{mine}/set-aside/{box.id}/7/raw", None),
-        ("GET", f"/api/messages?accountId={account.id}", None),
-        ("GET", f"{mine}/changes?since=0&epoch=1", None),
-        ("GET", "/api/conversations/1", None),
-        ("GET", "/api/conversations/1/messages", None),
-        ("GET", f"/api/conversations?accountId={account.id}", None),
-        ("GET", f"/api/jobs/{job.id}", None),
-        ("POST", f"/api/jobs/{job.id}/cancel", None),
-        ("POST", f"/api/jobs/{job.id}/retry", None),
-        ("GET", f"/api/jobs?accountId={account.id}", None),
-        ("POST", "/api/email/sync", body),
-        ("POST", "/api/email/sync/schedule", body),
-        ("DELETE", f"/api/email/sync/schedule?accountId={account.id}", None),
+class TestWithAnIssuer:
+    """An installation whose tokens an identity provider signs."""
+
+    @pytest.fixture
+    def provider(self) -> Iterator[Issuer]:
+        with issuer() as running:
+            running.keys = [jwk(rsa_key(), "k1"), jwk(CURVE, "k2")]
+            yield running
+
+    @pytest.fixture
+    def settings(self, settings: ApiSettings, provider: Issuer) -> ApiSettings:
+        theirs = {"jwt_secret": None, "jwt_issuer": ISSUER, "jwks_url": provider.url}
+        return settings.model_copy(update=theirs)
+
+    def test_its_tokens_open_the_door(self, client: Client, provider: Issuer) -> None:
+        for token in (signed(rsa_key(), "k1"), signed(CURVE, "k2")):
+            assert asked(client, token).status_code == 200
+        assert provider.asked == 1
+
+    def test_others_do_not(self, client: Client) -> None:
+        # Given tokens that are each wrong in one way, one of them the installation's of yesterday
+        public = rsa_key().public_key().public_bytes(Encoding.PEM, PublicFormat.PKCS1)
+        wrong = [
+            bearer()["Authorization"].removeprefix("Bearer "),
+            by_hand({"alg": "HS256", "kid": "k1"}, claims(), public),
+            by_hand({"alg": "none"}, claims(), None),
+            by_hand({"alg": "none", "kid": "k1"}, claims(), None),
+            signed(rsa_key(), "k2"),
+            signed(rsa_key(n=2), "k1"),
+            signed(rsa_key(), "k1", "PS256"),
+            signed(rsa_key(), "k1", iss="https://id.example.com/realms/guests"),
+            signed(rsa_key(), "k1", iss=None),
+            signed(rsa_key(), "k1", aud="account"),
+            signed(rsa_key(), "k1", sub="a" * 300),
+            signed(rsa_key(), "k1", sub="a\0b"),
+            signed(rsa_key(), "k1", sub="\ud800"),
+            signed(rsa_key(), "k1")[:-6] + "AAAAAA",
+            signed(rsa_key()),
+        ]
+        for n, token in enumerate(wrong):
+            # When one is sent, then it is refused
+            answer = asked(client, token)
+            assert answer.status_code == 401, n
+            assert answer.json()["type"] == "/problems/token-rejected"
+
+    def test_while_its_keys_cannot_be_had_nobody_is_sent_away_for_good(
+        self, client: Client, provider: Issuer
+    ) -> None:
+        # Given an issuer that is down since before the first request
+        provider.misbehaves = saying(503, b"")
+        # When a good token comes
+        answer = asked(client, signed(rsa_key(), "k1"))
+        # Then it is not called a wrong one
+        assert answer.status_code == 503
+        assert answer.json()["type"] == "/problems/keys-unavailable"
+        assert "cannot be had right now" in answer.json()["detail"]
+        assert int(answer.headers["retry-after"]) >= issuer_module._PAUSE
+        # And what could be no token of the issuer asks nobody
+        assert asked(client, by_hand({"alg": "none"}, claims(), None)).status_code == 401
+        assert provider.asked == 1
+
+    def test_it_may_say_otherwise_who_the_user_is_and_whom_it_speaks_to(
+        self, settings: ApiSettings
+    ) -> None:
+        # Given an installation that reads other claims
+        theirs = {"jwt_audience": "https://mail.example.com", "jwt_user_claim": "oid"}
+        with TestClient(create_app(settings.model_copy(update=theirs))) as client:
+            rows.active(client.app.state.store, "ann-42")
+            # When a token has them
+            token = signed(rsa_key(), "k1", aud="https://mail.example.com", oid="ann-42")
+            # Then it speaks for that user
+            assert len(asked(client, token).json()["accounts"]) == 1
+            assert asked(client, signed(rsa_key(), "k1", oid="ann-42")).status_code == 401
+
+    def test_it_may_be_a_file(self, settings: ApiSettings, tmp_path: Path) -> None:
+        # Given an installation that has the keys in a file
+        file = tmp_path / "jwks.json"
+        file.write_text(json.dumps({"keys": [jwk(CURVE)]}))
+        update = {"jwks_url": "", "jwks_file": file}
+        with TestClient(create_app(settings.model_copy(update=update))) as client:
+            # Then a token that names no key is by the one that has no name
+            assert asked(client, signed(CURVE)).status_code == 200
+            assert asked(client, signed(CURVE, "k1")).status_code == 401
+
+
+CURVE = ec_key()
+
+
+def asked(client: Client, token: str) -> httpx.Response:
+    return client.get("/api/accounts", headers={"Authorization": f"Bearer {token}"})
+
+
+def by_hand(header: dict[str, str], said: dict[str, object], secret: bytes | None) -> str:
+    """A token that PyJWT would not make."""
+    parts = [
+        base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in (header, said)
     ]
-    for method, path, json_ in asked:
-        # When a stranger asks
-        answer = client.request(method, path, json=json_, headers=bearer("bob"))
-        # Then there is no such thing
-        assert answer.status_code == 404, (method, path)
-        assert method == "HEAD" or answer.json()["type"] == "/problems/not-found"
-    # And what is listed of the stranger is empty, and ann still has everything
-    bobs = bearer("bob")
-    assert client.get("/api/accounts", headers=bobs).json() == {"accounts": []}
-    assert client.get("/api/messages", headers=bobs).json()["messages"] == []
-    assert client.get("/api/conversations", headers=bobs).json()["conversations"] == []
-    assert client.get("/api/jobs", headers=bobs).json()["jobs"] == []
-    assert client.get("/api/email/sync", headers=bobs).json()["queueStats"]["total"] == 0
-    assert client.get("/api/email/sync/schedule", headers=bobs).json()["schedules"] == []
-    assert client.get(mine, headers=bearer("ann")).json()["state"] == "active"
-    assert client.get("/api/messages/1", headers=bearer("ann")).status_code == 200
-    assert client.get("/api/conversations/1", headers=bearer("ann")).status_code == 200
+    signature = hmac.digest(secret, b".".join(parts), "sha256") if secret else b""
+    parts.append(base64.urlsafe_b64encode(signature).rstrip(b"="))
+    return b".".join(parts).decode()
 
 
+async def _no_more() -> bytes:
+    raise AssertionError
+
+
+async def _secret(_: str) -> str:
+    return JWT_SECRET
+
+
+_KEYS = jwks.read(json.dumps({"keys": [jwk(CURVE, "k1")]}).encode())
+
+
+@pytest.mark.parametrize(
+    "find_key", [_secret, auth._named(issuer_module.SigningKeys(_no_more, _KEYS))]
+)
 @given(text=st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=80))
-async def test_no_header_whatever_it_holds_passes_the_guard_or_breaks_it(text: str) -> None:
+async def test_no_header_whatever_it_holds_passes_the_guard_or_breaks_it(
+    find_key: auth.FindKey, text: str
+) -> None:
     # Given a connection with a header that somebody made up
     scope: dict[str, object] = {
         "type": "http",
@@ -178,4 +264,4 @@ async def test_no_header_whatever_it_holds_passes_the_guard_or_breaks_it(text: s
     connection = Connection(scope)  # type: ignore[arg-type]
     # Then the guard refuses it by name
     with pytest.raises(TokenRejected):
-        await Bearer(SecretStr(JWT_SECRET))(connection, None)  # type: ignore[arg-type]
+        await Bearer(find_key, tokens.Terms())(connection, None)  # type: ignore[arg-type]

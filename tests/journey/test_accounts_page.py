@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, Route, expect
@@ -66,26 +67,54 @@ class World:
         return replace(self.mail, password=password)
 
 
-@pytest.fixture
-def world(
-    dovecot_program: str, database_url: str, redis_url: str, tmp_path: Path
-) -> Iterator[World]:
-    """Everything, with a mail server of its own that may be ended."""
+@contextmanager
+def run_world(dovecot: str, database: str, redis: str, logs: Path) -> Iterator[World]:
+    """Everything, with a mail server of its own."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="postwire-dovecot-")))
-        mail = stack.enter_context(run_dovecot(dovecot_program, folder))
+        mail = stack.enter_context(run_dovecot(dovecot, folder))
         names = stack.enter_context(nameserver())
-        names.zone["_imaps._tcp.postwire.example SRV"] = [f"0 1 {mail.tls_port} localhost."]
-        system = stack.enter_context(
-            run_system(
-                database_url,
-                redis_url,
-                tmp_path,
-                dns_servers=names.address,
-                imap_ca_file=str(mail.ca_file),
-            )
-        )
+        further = {"dns_servers": names.address, "imap_ca_file": str(mail.ca_file)}
+        system = stack.enter_context(run_system(database, redis, logs, **further))
         yield World(mail, names, system, folder)
+
+
+@pytest.fixture(scope="module")
+def lasting_world(
+    dovecot_program: str,
+    own_database: Callable[[], AbstractContextManager[str]],
+    redis_server: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[World]:
+    """Everything, for all tests here that leave its servers and processes alone."""
+    logs = tmp_path_factory.mktemp("world")
+    with own_database() as database:
+        with run_world(dovecot_program, database, redis_server, logs) as world:
+            yield world
+
+
+@pytest.fixture
+def world(lasting_world: World) -> Iterator[World]:
+    """The same for many tests, each with an account of its own."""
+    server = f"0 1 {lasting_world.mail.tls_port} localhost."
+    lasting_world.names.zone["_imaps._tcp.postwire.example SRV"] = [server]
+    yield lasting_world
+    lasting_world.system.remove_accounts()
+
+
+@pytest.fixture
+def own_world(
+    dovecot_program: str,
+    own_database: Callable[[], AbstractContextManager[str]],
+    redis_server: str,
+    tmp_path: Path,
+) -> Iterator[World]:
+    """Everything, for one test that ends something of it."""
+    # Beside the lasting one, so with queues of its own.
+    queues = urlsplit(redis_server)._replace(path="/1").geturl()
+    with own_database() as database:
+        with run_world(dovecot_program, database, queues, tmp_path) as world:
+            yield world
 
 
 @pytest.fixture
@@ -226,7 +255,8 @@ def test_an_account_is_paused_resumed_and_removed(world: World, page: Page) -> N
 
 
 @pytest.mark.timeout(180)
-def test_a_password_that_was_changed_is_asked_for_and_tried(world: World, page: Page) -> None:
+def test_a_password_that_was_changed_is_asked_for_and_tried(own_world: World, page: Page) -> None:
+    world = own_world
     # Given an account whose password was changed on the server
     user = MailUser(world.mail, world.mail.new_user())
     world.system.add_account(user)
@@ -254,7 +284,8 @@ def test_a_password_that_was_changed_is_asked_for_and_tried(world: World, page: 
 
 
 @pytest.mark.timeout(180)
-def test_a_server_that_went_away_is_said_to_be_tried_again(world: World, page: Page) -> None:
+def test_a_server_that_went_away_is_said_to_be_tried_again(own_world: World, page: Page) -> None:
+    world = own_world
     # Given an account whose server has gone
     user = MailUser(world.mail, world.mail.new_user())
     world.system.add_account(user)
@@ -295,7 +326,10 @@ def test_a_large_mailbox_says_how_far_its_sync_is(world: World, page: Page) -> N
     expect(words(page)).to_have_text("No new mail", timeout=SLOW)
 
 
-def test_colours_are_chosen_and_kept_and_being_offline_is_said(world: World, page: Page) -> None:
+def test_colours_are_chosen_and_kept_and_being_offline_is_said(
+    own_world: World, page: Page
+) -> None:
+    world = own_world
     # Given an inbox in a bright room
     page.emulate_media(color_scheme="light")
     open_inbox(page, world.system)

@@ -37,6 +37,12 @@ async () => (await axe.run(document, {
 
 
 @pytest.fixture
+def system(shared_system: System) -> System:
+    """The same for all tests here, each with an account of its own."""
+    return shared_system
+
+
+@pytest.fixture
 def page(browser: Browser) -> Page:
     """A tab on a wide screen."""
     return browser.new_page(viewport=WIDE)

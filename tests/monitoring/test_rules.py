@@ -77,6 +77,7 @@ PUBLISHED = "postwire_events_published_total"
 RELAYED = "postwire_events_relayed_total"
 ERRORS = "postwire_imap_errors_total"
 AWAY = "postwire_imap_turned_away_total"
+REFRESHES = "postwire_key_refreshes_total"
 HTTP = "postwire_http_request_seconds_count"
 
 CASES = {
@@ -166,6 +167,13 @@ CASES = {
     ),
     "an API with wrong questions": Case(
         rising(HTTP, 90, status="404") | rising(HTTP, 1, status="503")
+    ),
+    "an issuer that does not answer": Case(
+        rising(REFRESHES, 0.2, outcome="unreachable") | rising(REFRESHES, 0, outcome="refreshed"),
+        {"PostwireIssuerKeys"},
+    ),
+    "an issuer that answers at times": Case(
+        rising(REFRESHES, 0.2, outcome="unreachable") | rising(REFRESHES, 0.2, outcome="refreshed")
     ),
     "a key is missing": Case(
         gauge("postwire_sealed_secrets", 3, key="unknown"), {"PostwireKeyMissing"}

@@ -94,6 +94,39 @@ def test_the_keys_may_lie_in_a_folder_instead(
     assert settings.load(settings.KeysSettings).keyring().current == "k1"
 
 
+@pytest.mark.parametrize("url", ["https://id.example.com/jwks", "http://127.0.0.1:8080/jwks"])
+def test_an_issuer_takes_the_place_of_the_secret(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    enough = ENOUGH[settings.ApiSettings] | {"jwt_secret": "", "jwt_issuer": "https://id"}
+    _set(monkeypatch, **enough, jwks_url=url)
+    assert settings.load(settings.ApiSettings).jwt_secret is None
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"jwt_secret": ""}, "JWT_SECRET: is missing; set it or POSTWIRE_JWT_ISSUER"),
+        ({"jwt_issuer": "x", "jwks_file": "f"}, "JWT_SECRET: set either it or .*_ISSUER"),
+        ({"jwt_secret": "", "jwt_issuer": "x"}, "JWKS_URL: is missing; set it or .*_FILE"),
+        ({"jwks_url": "https://id/"}, "JWKS_URL: it and .* need POSTWIRE_JWT_ISSUER"),
+        ({"jwks_file": "f"}, "JWKS_URL: it and .* need POSTWIRE_JWT_ISSUER"),
+        (
+            {"jwt_secret": "", "jwt_issuer": "x", "jwks_file": "f", "jwks_url": "https://id/"},
+            "JWKS_URL: set either it or POSTWIRE_JWKS_FILE",
+        ),
+        *(
+            ({"jwt_secret": "", "jwt_issuer": "x", "jwks_url": url}, "JWKS_URL: must be an https")
+            for url in ("http://id.example.com/", "file:///etc/passwd", "id.example.com", "https:")
+        ),
+    ],
+)
+def test_who_signs_is_said_once_and_in_whole(
+    monkeypatch: pytest.MonkeyPatch, wrong: dict[str, str], words: str
+) -> None:
+    _set(monkeypatch, **(ENOUGH[settings.ApiSettings] | wrong))
+    with pytest.raises(SettingsError, match=f"POSTWIRE_{words}"):
+        settings.load(settings.ApiSettings)
+
+
 def test_an_empty_value_counts_as_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     _set(monkeypatch, redis_url="", realtime_secret=LONG)
 

@@ -79,11 +79,21 @@ class System:
         account_id: str = answer.json()["id"]
         return account_id
 
+    def remove_accounts(self, owner: str = "robin") -> None:
+        """Remove all accounts of the owner, and wait until nobody is busy with them."""
+        with self.api(owner) as api:
+            for account in api.get("/api/accounts").json()["accounts"]:
+                assert api.delete(f"/api/accounts/{account['id']}").is_success
+        self._wait_for_idle(0)
+
     def wait_until_watched(self) -> None:
         """Wait until the watcher has its one IDLE connection."""
+        self._wait_for_idle(1)
+
+    def _wait_for_idle(self, connections: int) -> None:
         deadline = time.monotonic() + 20
-        while "postwire_idle_connections 1.0" not in self.metrics("watcher"):
-            assert time.monotonic() < deadline, "the watcher does not watch the account"
+        while f"postwire_idle_connections {connections}.0" not in self.metrics("watcher"):
+            assert time.monotonic() < deadline, f"not {connections} accounts are watched"
             time.sleep(0.1)
 
     def metrics(self, name: str) -> str:

@@ -79,7 +79,7 @@ def create_app(settings: ApiSettings) -> Litestar:
 def _api(settings: ApiSettings) -> Router:
     return Router(
         "/api",
-        guards=[auth.Bearer(settings.jwt_secret)],
+        guards=[auth.make_bearer(settings)],
         dependencies={"user": Provide(auth.user, sync_to_thread=False)},
         route_handlers=[
             sync.ask_for_sync,

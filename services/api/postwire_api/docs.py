@@ -120,7 +120,9 @@ def make_config() -> OpenAPIConfig:
                     type="http",
                     scheme="bearer",
                     bearer_format="JWT",
-                    description="HS256; `sub` is the user, `aud` is postwire, `exp` is required.",
+                    description="Signed by the installation's secret (HS256) or its identity "
+                    "provider (RS256, ES256). `exp` and `aud` are required; `sub` is the user, "
+                    "unless the operator names another claim. See docs/auth.md.",
                 )
             }
         ),

@@ -18,6 +18,7 @@ from postwire.errors import (
     Conflict,
     ConnectionLost,
     Gone,
+    KeysUnavailable,
     NotFound,
     NotReady,
     PostwireError,
@@ -59,6 +60,11 @@ _TABLE: dict[type[PostwireError], tuple[str, str, HTTPStatus]] = {
     Gone: ("gone", "It is not there any more", HTTPStatus.GONE),
     TooLarge: ("too-large", "It is too large", HTTPStatus.UNPROCESSABLE_ENTITY),
     NotReady: ("not-ready", "It is not here yet", HTTPStatus.SERVICE_UNAVAILABLE),
+    KeysUnavailable: (
+        "keys-unavailable",
+        "The token cannot be verified right now",
+        HTTPStatus.SERVICE_UNAVAILABLE,
+    ),
     StoreUnavailable: (
         "store-unavailable",
         "The database does not answer",
@@ -136,8 +142,8 @@ def documented(**reasons: str) -> dict[int, ResponseSpec]:
     """For OpenAPI: the problems of a route, status after an underscore, with the reason each."""
     everywhere = {
         "_400": "The request is not well formed; `detail` says what and where.",
-        "_401": "The bearer token is missing, malformed or expired.",
-        "_503": "The database does not answer right now.",
+        "_401": "The bearer token is missing, malformed, expired or signed by a stranger.",
+        "_503": "The database, or who issues the tokens, does not answer right now.",
     }
     return {
         int(status[1:]): ResponseSpec(
