@@ -353,7 +353,9 @@ SOCKETS_CUT = _counter(
 FRESHNESS = _histogram(
     "postwire_freshness_seconds",
     "Age of new mail: `stored` (server received → committed), `pushed` (committed → emitted), "
-    "`total` (server received → emitted: what the objective is about, 99 % within 10 s).",
+    "`total` (server received → emitted, for each message: what the objective is about, 99 % "
+    "within 10 s; of those that one event tells of, newest and oldest are known, and the others "
+    "are taken to lie evenly between).",
     ("sync-worker", "gateway"),
     _FRESHNESS,
     leg=("stored", "pushed", "total"),
