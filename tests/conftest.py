@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import NoReturn
 from urllib.parse import urlsplit
 
+import hypothesis
 import psycopg
 import pytest
 import redis
@@ -27,6 +28,9 @@ from support.sso import Sso, dovecot_settings
 from support.sso import sso as run_sso
 
 TEMPLATE = "postwire_template"
+
+#: Other examples each time, and many more of them; asked for by --hypothesis-profile=long.
+hypothesis.settings.register_profile("long", deadline=None, database=None)
 
 
 @pytest.fixture(scope="session")

@@ -63,6 +63,7 @@ FENCES = {
         "services/gateway/postwire_gateway/positions.py",
         "services/gateway/postwire_gateway/relay.py",
         "services/api/postwire_api/queue.py",
+        "services/api/postwire_api/rates.py",
     ),
 }
 
@@ -79,6 +80,7 @@ NO_TWIN = {
 
 #: Tests that belong to no one module, but to all that a sync, the API or the gateway is made of.
 NO_MODULE = {
+    "test_conformance.py",
     "test_random_client.py",
     "test_extensions.py",
     "test_nginx.py",

@@ -368,6 +368,20 @@ KEY_REFRESHES = _counter(
     _API,
     outcome=("refreshed", "unreachable", "unusable"),
 )
+REQUESTS_REFUSED = _counter(
+    "postwire_requests_refused",
+    "Requests answered 429: a user asked too often (`requests`; `costly`, of what costs mail "
+    "servers or name servers), or an address sent too many wrong tokens (`tokens`).",
+    _API,
+    limit=("requests", "costly", "tokens"),
+)
+RATES_UNCOUNTED = _counter(
+    "postwire_rates_uncounted",
+    "Requests that were let in uncounted, as Redis did not answer (`failed`), or was not asked "
+    "since it just had not (`not_asked`).",
+    _API,
+    reason=("failed", "not_asked"),
+)
 DNS_LOOKUPS = _counter(
     "postwire_dns_lookups",
     "Questions to DNS about where an address logs in: `found`, `nothing` (there is no such name or "

@@ -158,6 +158,14 @@ class ApiSettings(_WithDatabase, _WithRedis, _WithKeys):
     cors_origins: CommaList = Field(default_factory=list)
     #: Folder of the built inbox page; empty means no page.
     web_dir: Path | None = None
+    #: Networks of the proxies whose X-Forwarded-For is believed, as CIDR, comma separated.
+    trusted_proxies: Networks = Field(default_factory=list)
+    #: Requests of one user a minute, those that cost more apart.
+    user_requests: Annotated[int, Field(ge=1)] = 3000
+    #: Requests of one user a minute that cost mail servers or name servers something.
+    user_costly_requests: Annotated[int, Field(ge=1)] = 300
+    #: Accounts that one user has at most.
+    user_accounts: Annotated[int, Field(ge=1)] = 50
 
     @field_validator("jwt_secret")
     @classmethod

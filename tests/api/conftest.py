@@ -32,6 +32,9 @@ def settings(database_url: str, redis_url: str) -> ApiSettings:
         '"microsoft": {"client_id": "m"}}',
         gateway_url="https://gateway.example.com",
         cors_origins=["https://app.example.com"],
+        # Tests ask faster than people.
+        user_requests=1_000_000,
+        user_costly_requests=1_000_000,
     )
 
 

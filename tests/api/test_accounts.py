@@ -24,6 +24,7 @@ from postwire.store.pool import Pool, transaction
 from postwire_api import accounts as routes
 from postwire_api.app import create_app
 from support import rows
+from support.jwt import bearer
 from support.processes import eventually
 
 Client = TestClient[Litestar]
@@ -140,6 +141,23 @@ def test_an_address_is_added_once_whatever_its_case(ann: Client, store: Pool) ->
     # Then that is a conflict; for another user it would be none
     assert answer.status_code == 409
     assert "ANN@example.com" in answer.json()["detail"]
+
+
+def test_a_user_has_no_more_accounts_than_the_settings_say(settings: ApiSettings) -> None:
+    few = settings.model_copy(update={"user_accounts": 2})
+    with TestClient(create_app(few)) as client:
+        client.headers.update(bearer())
+        # Given as many accounts as there may be
+        first, _ = (rows.active(client.app.state.store, "ann", f"{n}@example.com") for n in "ab")
+        # When one more is added
+        answer = client.post("/api/accounts", json=NEW)
+        # Then the answer says what to do
+        assert answer.status_code == 409
+        assert "2 accounts at most; remove one first" in answer.json()["detail"]
+        # And doing it helps
+        client.delete(f"/api/accounts/{first.id}")
+        with a_worker_that_finds(client.app.state.store, "active", None):
+            assert client.post("/api/accounts", json=NEW).status_code == 201
 
 
 SENSELESS = [

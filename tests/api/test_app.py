@@ -92,6 +92,7 @@ def test_nothing_that_a_caller_sends_is_an_error_of_ours(ann: Client, store: Poo
     account = rows.active(store)
     bodies = [
         *(b"", b"null", b"0", b"[[[[", b'"x"', b"\xff\xfe", b"{}", b'{"accountId": "\\ud800"}'),
+        *(b"[" * 30_000, b'{"accountId": "\xed\xa0\x80"}', b"9" * 400),
         *(msgspec.json.encode({"accountId": text}) for text in NASTY),
         *(msgspec.json.encode({"password": text}) for text in NASTY),
     ]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import uuid4
@@ -23,6 +24,7 @@ from postwire.credentials import make_keyring
 from postwire.model import Account, AccountId
 from postwire.store import accounts, removal
 from postwire.store.pool import Pool, make_pool, transaction
+from postwire_api.rates import WRONG_TOKENS
 from postwire_demo.processes import accepts, free_port
 from support import rows
 from support.jwt import JWT_SECRET, REALTIME_SECRET, bearer
@@ -320,3 +322,76 @@ def test_who_reads_an_attachment_while_its_message_goes_gets_it_whole_or_knows_b
         with pytest.raises(httpx.RemoteProtocolError, match="without sending complete"):
             b"".join(pieces)
     store.close()
+
+
+def wait_for_room(seconds: float) -> None:
+    """Wait until the minute of the clock lasts that long, so that what is counted in it adds up."""
+    if (left := 60 - time.time() % 60) < seconds:
+        time.sleep(left)
+
+
+def guess(api: Api, times: int, forwarded: str) -> None:
+    for n in range(times):
+        headers = {"Authorization": "Bearer wrong", "X-Forwarded-For": forwarded.format(n % 250)}
+        assert api.client.get("/api/accounts", headers=headers).status_code == 401
+
+
+def ask(api: Api, forwarded: str) -> int:
+    headers = bearer() | {"X-Forwarded-For": forwarded}
+    return api.client.get("/api/accounts", headers=headers).status_code
+
+
+def test_a_forged_address_helps_nobody_to_guess_tokens(api: Api) -> None:
+    wait_for_room(20)
+    # When someone guesses, from a different address each time, as the header says
+    guess(api, WRONG_TOKENS + 1, "192.0.2.{}")
+    # Then it is all the same address
+    assert ask(api, "192.0.2.251") == 429
+
+
+def test_the_address_is_the_one_that_a_trusted_proxy_names(
+    database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    env = environment(database_url, redis_url) | {"POSTWIRE_TRUSTED_PROXIES": "127.0.0.0/8"}
+    with running(env, tmp_path / "log") as api:
+        wait_for_room(20)
+        # When someone behind the proxy guesses, and claims to pass others' requests on
+        guess(api, WRONG_TOKENS + 1, "198.51.100.{}, 192.0.2.1")
+        # Then the one whom the proxy saw is refused, and nobody else
+        assert ask(api, "198.51.100.251, 192.0.2.1") == 429
+        assert ask(api, "192.0.2.2") == 200
+
+
+def test_a_body_that_does_not_say_its_length_is_too_large_all_the_same(api: Api) -> None:
+    sent = 0
+
+    def pieces() -> Iterator[bytes]:
+        nonlocal sent
+        for _ in range(1000):
+            sent += 1
+            yield b" " * 65_536
+
+    # When a body comes in chunks that do not end
+    try:
+        answer = api.client.post("/api/email/sync", content=pieces(), headers=bearer())
+    except httpx.WriteError:
+        # Then it is refused before all of it was read
+        assert sent < 1000
+    else:
+        assert answer.status_code == 413
+
+
+@pytest.mark.parametrize("head", [b"GET /", b"GET /?q=", b"GET / HTTP/1.1\r\nX: "])
+def test_an_endless_path_query_or_header_is_refused_and_harms_nobody(api: Api, head: bytes) -> None:
+    port = api.client.base_url.port
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as stranger:
+        # When a request is begun that would never end
+        with suppress(ConnectionError):
+            stranger.sendall(head)
+            for _ in range(100):
+                stranger.sendall(b"x" * 65_536)
+        # Then it is refused, and its rest not read
+        with suppress(ConnectionError):
+            assert stranger.recv(100).startswith(b"HTTP/1.1 400")
+    # And the API goes on
+    assert api.client.get("/api/accounts", headers=bearer()).status_code == 200

@@ -24,8 +24,6 @@ from support.sso import Sso
 # The same examples each time, so that a failure is a change's; and no clock, for the machine is
 # shared: what must not take long is tested by itself.
 settings.register_profile("postwire", derandomize=True, database=None, deadline=None)
-#: Other examples each time, and many more of them; asked for by --hypothesis-profile=long.
-settings.register_profile("long", deadline=None, database=None)
 if settings.get_current_profile_name() != "long":
     settings.load_profile("postwire")
 

@@ -64,6 +64,9 @@ def _config(settings: ApiSettings, app: Litestar) -> uvicorn.Config:
         # Its lines would hold query strings; the metrics count, and problems are logged.
         access_log=False,
         server_header=False,
+        # Anybody can send the header; without a proxy to believe it is not even read.
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=list(map(str, settings.trusted_proxies)),
         ws="none",
         limit_concurrency=_CONNECTIONS,
         timeout_keep_alive=_KEEP_ALIVE,

@@ -21,7 +21,7 @@ from postwire.store import accounts, jobs, oauth_tokens
 from postwire.store.jobs import Asked
 from postwire.store.pool import Pool, transaction
 from postwire_api import ids, problems
-from postwire_api.parts import Keys, Providers, Queue, Store, User
+from postwire_api.parts import Keys, MostAccounts, Providers, Queue, Store, User
 from postwire_api.schemas import Account, Accounts, Grant, NewAccount, NewCredential
 
 #: Seconds that adding an account waits for its first login, and between two looks at it.
@@ -34,8 +34,10 @@ _NONE = "There is no such account."
 @post(
     "/accounts",
     summary="Add a mail account",
+    costly=True,
     responses=problems.documented(
-        _409="The caller has an account with that address.",
+        _409="The caller has an account with that address, or as many as there may be.",
+        _413=problems.TOO_LONG,
         _422="The mail server refused the login, or could not be reached; nothing was kept.",
     ),
 )
@@ -46,6 +48,7 @@ async def add_account(
     queue: Queue,
     keyring: Keys,
     providers: Providers,
+    most_accounts: MostAccounts,
     data: RequestBody[NewAccount],
 ) -> Account:
     """Store the account, and wait up to 15 s for its first login.
@@ -54,7 +57,7 @@ async def add_account(
     is answered as it is: an event says how it went on.
     """
     _check_provider(providers, data.oauth)
-    account, asked = await sync_to_thread(_add, store, keyring, user, data)
+    account, asked = await sync_to_thread(_add, store, keyring, user, data, most_accounts)
     queue.enqueue([asked])
     account = await _settled(store, account)
     if account.state in ("auth_failed", "unreachable"):
@@ -77,9 +80,12 @@ def _seal(keyring: Keyring, account_id: AccountId, data: NewAccount | NewCredent
     return keyring.seal(account_id, data.password or "")
 
 
-def _add(store: Pool, keyring: Keyring, user: str, data: NewAccount) -> tuple[model.Account, Asked]:
+def _add(
+    store: Pool, keyring: Keyring, user: str, data: NewAccount, most: int
+) -> tuple[model.Account, Asked]:
     id_ = AccountId(str(uuid4()))
     with transaction(store) as connection:
+        accounts.make_sure_of_room(connection, user, most)
         account = accounts.add(
             connection,
             id_,
@@ -184,6 +190,7 @@ def pause_account(user: User, store: Store, queue: Queue, account_id: FromPath[s
 @post(
     "/accounts/{account_id:str}/resume",
     summary="Resume an account",
+    costly=True,
     status_code=HTTP_200_OK,
     responses=problems.documented(_404=_NONE),
     sync_to_thread=True,
@@ -196,7 +203,8 @@ def resume_account(user: User, store: Store, queue: Queue, account_id: FromPath[
 @put(
     "/accounts/{account_id:str}/credential",
     summary="Change how an account is logged in to",
-    responses=problems.documented(_404=_NONE),
+    costly=True,
+    responses=problems.documented(_404=_NONE, _413=problems.TOO_LONG),
     sync_to_thread=True,
 )
 def change_credential(

@@ -29,12 +29,14 @@ from postwire_api import (
     messages,
     page,
     problems,
+    rates,
     realtime,
     scope,
     search,
     set_aside,
     sync,
 )
+from postwire_api.body import StrictRequest
 from postwire_api.names import Names
 from postwire_api.pulse import Pulse
 from postwire_api.queue import Queue
@@ -55,17 +57,20 @@ def create_app(settings: ApiSettings) -> Litestar:
     keyring = settings.keyring()
     providers = make_providers(settings.oauth_providers.get_secret_value())
     names = Names(settings.dns_servers)
-    return Litestar(
+    app = Litestar(
         route_handlers=[_api(settings), *_page(settings)],
         dependencies={
             "keyring": Provide(lambda: keyring, sync_to_thread=False),
             "providers": Provide(lambda: providers, sync_to_thread=False),
+            "most_accounts": Provide(lambda: settings.user_accounts, sync_to_thread=False),
             "names": Provide(lambda: names, sync_to_thread=False),
             "store": _from_state("store"),
             "queue": _from_state("queue"),
         },
         lifespan=[_connections(settings)],
+        request_class=StrictRequest,
         exception_handlers=problems.HANDLERS,
+        after_exception=[rates.count_wrong_token],
         middleware=[Traffic()],
         before_send=[headers.complete],
         cors_config=_cors(settings),
@@ -74,12 +79,14 @@ def create_app(settings: ApiSettings) -> Litestar:
         # Our own handler logs what was unexpected; Litestar would log it once more.
         logging_config=None,
     )
+    docs.close_schemas(app)
+    return app
 
 
 def _api(settings: ApiSettings) -> Router:
     return Router(
         "/api",
-        guards=[auth.make_bearer(settings)],
+        guards=[rates.check_address, auth.make_bearer(settings), rates.count_user],
         dependencies={"user": Provide(auth.user, sync_to_thread=False)},
         route_handlers=[
             sync.ask_for_sync,
@@ -130,7 +137,7 @@ def _cors(settings: ApiSettings) -> CORSConfig | None:
         allow_origins=settings.cors_origins,
         allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
         allow_headers=["Authorization", "Content-Type"],
-        expose_headers=["Content-Disposition", "ETag"],
+        expose_headers=["Content-Disposition", "ETag", "Retry-After"],
     )
 
 
@@ -150,14 +157,16 @@ def _connections(settings: ApiSettings) -> Callable[[Litestar], AbstractAsyncCon
         asyncio.get_running_loop().set_default_executor(threads)
         store = make_pool(settings.database_url.get_secret_value(), _THREADS)
         queue = Queue(settings.redis_url.get_secret_value())
+        limits = rates.Rates(settings)
         pulse = Pulse()
         beating = asyncio.create_task(pulse.beat())
-        app.state.update(store=store, queue=queue, pulse=pulse)
+        app.state.update(store=store, queue=queue, rates=limits, pulse=pulse)
         try:
             yield
         finally:
             beating.cancel()
             queue.close()
+            await limits.close()
             await asyncio.to_thread(store.close)
 
     return lifespan

@@ -16,6 +16,7 @@ from typing import Annotated, Any
 from litestar import HttpMethod, Request, Response, route
 from litestar.concurrency import sync_to_thread
 from litestar.datastructures import Headers
+from litestar.exceptions import HTTPException
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, QueryParameter
 from litestar.response import Stream
@@ -67,14 +68,17 @@ class _Span:
     "/messages/{message_id:str}/attachments/{n:str}",
     http_method=[HttpMethod.GET, HttpMethod.HEAD],
     summary="Read an attachment",
+    costly=True,
     responses={
         200: ResponseSpec(None, description="The bytes.", media_type=_BYTES),
         206: ResponseSpec(None, description="The range asked for.", media_type=_BYTES),
+        304: ResponseSpec(None, description="The caller has these bytes.", media_type=_BYTES),
     }
     | problems.documented(
         _404="There is no such attachment.",
         _409="The account is paused, or its login was refused.",
         _410="The mail server does not have the message any more.",
+        _416="There is no such range.",
         _422="The attachment is larger than is fetched.",
         _503="It is not here yet, or the database does not answer; `Retry-After` says when.",
     ),
@@ -102,8 +106,11 @@ async def read_attachment(
         return Response(None, status_code=304, headers=headers)
     span = _span(request.headers, headers["ETag"], content.size)
     if span is None:
-        headers |= {"Content-Range": f"bytes */{content.size}"}
-        return Response(None, status_code=416, headers=headers)
+        raise HTTPException(
+            status_code=416,
+            detail=f"There is no such range; the attachment has {content.size} bytes.",
+            headers={"Content-Range": f"bytes */{content.size}"},
+        )
     if partial := span.length != content.size:
         headers["Content-Range"] = f"bytes {span.first}-{span.last}/{content.size}"
     headers["Content-Length"] = str(span.length)

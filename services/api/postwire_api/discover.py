@@ -31,7 +31,12 @@ _TLS_PORT = 993
 T = TypeVar("T")
 
 
-@get("/accounts/discover", summary="Find where an address logs in", responses=problems.documented())
+@get(
+    "/accounts/discover",
+    summary="Find where an address logs in",
+    costly=True,
+    responses=problems.documented(),
+)
 async def discover_account(
     *,
     user: User,  # noqa: ARG001 - who may ask at all

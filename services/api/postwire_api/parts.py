@@ -18,4 +18,6 @@ Store: TypeAlias = NamedDependency[SkipValidation[Pool]]
 Queue: TypeAlias = NamedDependency[SkipValidation[queue.Queue]]
 Keys: TypeAlias = NamedDependency[SkipValidation[Keyring]]
 Providers: TypeAlias = NamedDependency[SkipValidation[oauth.Providers]]
+#: Accounts that one user has at most.
+MostAccounts: TypeAlias = NamedDependency[SkipValidation[int]]
 DnsNames: TypeAlias = NamedDependency[SkipValidation[names.Names]]

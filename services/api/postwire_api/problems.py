@@ -28,6 +28,8 @@ from postwire.errors import (
 )
 
 MEDIA_TYPE = "application/problem+json"
+#: For `documented`, of routes that take a body.
+TOO_LONG = "The body is larger than 64 KiB."
 
 log = structlog.get_logger()
 
@@ -143,6 +145,7 @@ def documented(**reasons: str) -> dict[int, ResponseSpec]:
     everywhere = {
         "_400": "The request is not well formed; `detail` says what and where.",
         "_401": "The bearer token is missing, malformed, expired or signed by a stranger.",
+        "_429": "That was asked too often; `Retry-After` says when to ask again.",
         "_503": "The database, or who issues the tokens, does not answer right now.",
     }
     return {

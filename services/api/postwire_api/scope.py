@@ -18,7 +18,7 @@ from postwire_api.schemas import Account, Scope
 @patch(
     "/accounts/{account_id:str}",
     summary="Change which mailboxes of an account are synced, and how far back",
-    responses=problems.documented(_404="There is no such account."),
+    responses=problems.documented(_404="There is no such account.", _413=problems.TOO_LONG),
     sync_to_thread=True,
 )
 def change_scope(

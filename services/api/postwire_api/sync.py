@@ -43,9 +43,12 @@ _REFUSED = {
 @post(
     "/email/sync",
     summary="Sync now",
+    costly=True,
     status_code=HTTP_200_OK,
     responses=problems.documented(
-        _404="There is no such account.", _409="The account is paused, or its login was refused."
+        _404="There is no such account.",
+        _409="The account is paused, or its login was refused.",
+        _413=problems.TOO_LONG,
     ),
 )
 async def ask_for_sync(
@@ -131,7 +134,7 @@ def read_sync_stats(user: User, store: Store) -> SyncStats:
     "/email/sync/schedule",
     summary="Sync automatically",
     status_code=HTTP_200_OK,
-    responses=problems.documented(_404="There is no such account."),
+    responses=problems.documented(_404="There is no such account.", _413=problems.TOO_LONG),
     sync_to_thread=True,
 )
 def set_schedule(

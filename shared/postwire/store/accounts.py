@@ -58,6 +58,21 @@ def add(
     return _one(cursor.fetchone())
 
 
+def make_sure_of_room(connection: Connection[TupleRow], user_id: str, most: int) -> None:
+    """See that the user has fewer than `most` accounts, alone until the transaction ends.
+
+    Raises:
+        Conflict: in words.
+    """
+    # Not the seed of the connections' locks, so that the two never wait for each other.
+    connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 1))", [user_id])
+    last = connection.execute(
+        "SELECT 1 FROM account WHERE user_id = %s OFFSET %s LIMIT 1", [user_id, most - 1]
+    )
+    if last.fetchone():
+        raise Conflict(f"There may be {most} accounts at most; remove one first.")
+
+
 def list_of_user(connection: Connection[TupleRow], user_id: str) -> list[Account]:
     """The user's accounts, oldest first."""
     cursor = connection.cursor(row_factory=rows.of(Account))

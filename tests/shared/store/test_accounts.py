@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
 
 import pytest
 
@@ -30,6 +31,39 @@ def test_an_address_is_there_once_for_a_user_and_again_for_another(store: Pool) 
     with pytest.raises(Conflict):
         rows.account(store, "ann", "Ann@Example.com")
     rows.account(store, "bob", "ann@example.com")
+
+
+def test_of_requests_at_once_only_as_many_add_an_account_as_there_is_room(store: Pool) -> None:
+    def add(n: int) -> bool:
+        try:
+            with transaction(store) as connection:
+                accounts.make_sure_of_room(connection, "ann", 3)
+                connection.execute("SELECT pg_sleep(0.05)")
+                accounts.add(
+                    connection,
+                    AccountId(str(uuid4())),
+                    user_id="ann",
+                    address=f"{n}@example.com",
+                    host="imap.example.com",
+                    port=993,
+                    security="tls",
+                    username="ann",
+                    credential=b"sealed",
+                    window_days=30,
+                )
+        except Conflict:
+            return False
+        return True
+
+    # When several accounts of a user are added at once, and there may be three
+    with ThreadPoolExecutor(8) as threads:
+        added = list(threads.map(add, range(8)))
+    # Then three are
+    assert sum(added) == 3
+    with transaction(store) as connection:
+        assert len(accounts.list_of_user(connection, "ann")) == 3
+        # And another user has room
+        accounts.make_sure_of_room(connection, "bob", 1)
 
 
 def test_accounts_are_listed_oldest_first_and_reached_through_their_owner(store: Pool) -> None:
