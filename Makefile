@@ -83,8 +83,10 @@ fmt: setup ## Format the Python code
 	$(BIN)/ruff format -q .
 
 .PHONY: docs
-docs: setup ## Write the pages that are made from the code
-	$(BIN)/python docs/configuration.py >docs/configuration.new && mv docs/configuration.new docs/configuration.md
+docs: setup ## Make anew what is made of code: pages of docs/, dashboards, the PrometheusRule
+	$(BIN)/python docs/make_configuration.py >docs/configuration.md
+	$(BIN)/python docs/make_metrics.py >docs/metrics.md
+	$(BIN)/python deploy/monitoring/make.py deploy/monitoring
 
 .PHONY: lock
 lock: setup ## Resolve the dependencies anew and pin them by hash

@@ -141,6 +141,18 @@ def kustomize() -> list[str]:
 
 
 @pytest.fixture(scope="session")
+def prometheus_program() -> str:
+    """Path of Prometheus; promtool comes with it."""
+    return _installed("prometheus", package="prometheus")
+
+
+@pytest.fixture(scope="session")
+def promtool() -> str:
+    """Path of the program that checks Prometheus's rules."""
+    return _installed("promtool", package="prometheus")
+
+
+@pytest.fixture(scope="session")
 def faketime() -> Path:
     """The library that gives a process a clock of its own."""
     return find_faketime() or _missing("libfaketime", package="libfaketime")

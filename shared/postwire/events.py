@@ -45,7 +45,8 @@ class Event(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_
     """One committed change of an account.
 
     `count` is how many messages are new; `timestamp` when the change was committed;
-    `received_at` when the server received the newest of them. `revision` is the account's after
+    `received_at` when the server received the newest of them, `oldest_received_at` the oldest.
+    `revision` is the account's after
     the change, and `epoch` changes when history was rebuilt. Of a backfill, `done` of `total`
     messages are stored, `rate` so many a second; what is left takes about `left` seconds.
     """
@@ -59,6 +60,7 @@ class Event(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_
     epoch: int
     revision: int
     received_at: Moment | None = None
+    oldest_received_at: Moment | None = None
     state: str | None = None
     state_reason: str | None = None
     done: int | None = None
@@ -83,6 +85,7 @@ def of_batch(account: Account, stored: Stored, kind: Type, *, announce: bool) ->
         epoch=stored.epoch,
         revision=stored.revision,
         received_at=stored.received_at if announce else None,
+        oldest_received_at=stored.oldest_received_at if announce else None,
     )
 
 

@@ -229,7 +229,10 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What a committed batch changed: `new` messages, of which `inbound` came from others."""
+    """What a committed batch changed: `new` messages, of which `inbound` came from others.
+
+    `received_at` is when the server had the newest of them, `oldest_received_at` the oldest.
+    """
 
     epoch: int
     revision: int
@@ -237,6 +240,7 @@ class Stored:
     inbound: int
     received_at: datetime | None
     stored_at: datetime
+    oldest_received_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,9 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 import structlog
 from prometheus_client import make_wsgi_app
 
+from postwire import metrics
 from postwire.listen import listen
+from postwire.metrics import READY, Process
 
 #: A check returns what is wrong in words, or None.
 Check = Callable[[], str | None]
@@ -56,6 +58,7 @@ class _Handler(WSGIRequestHandler):
 
 
 def serve(
+    process: Process,
     host: str,
     port: int,
     *,
@@ -67,16 +70,18 @@ def serve(
 
     What the checks of `shown` find is told beside readiness and does not fail it.
     """
-    metrics = make_wsgi_app()
+    metrics.begin(process)
+    exposition = make_wsgi_app()
+    noted = {name: _noted(name, check) for name, check in ready.items()}
 
     def app(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
         match environ["PATH_INFO"]:
             case "/metrics":
-                return metrics(environ, start)  # type: ignore[no-any-return]
+                return exposition(environ, start)  # type: ignore[no-any-return]
             case "/health/live":
                 return _answer(live, _NONE, start)
             case "/health/ready":
-                return _answer(ready, shown, start)
+                return _answer(noted, shown, start)
             case _:
                 start("404 Not Found", [_JSON])
                 return [b'{"status": "no such page; see /metrics, /health/live, /health/ready"}']
@@ -99,6 +104,17 @@ def _answer(
         "checks": {name: wrong or "ok" for name, wrong in results.items()},
     }
     return [json.dumps(body).encode()]
+
+
+def _noted(name: str, check: Check) -> Check:
+    """The check, of which the metric keeps what it found: a scrape waits for no database."""
+
+    def noted() -> str | None:
+        wrong = _run(check)
+        READY.labels(check=name).set(0 if wrong else 1)
+        return wrong
+
+    return noted
 
 
 def _run(check: Check) -> str | None:

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+#: What all the others are called together, for there is no end of them.
+OTHER = "other"
+
 
 @dataclass(frozen=True, slots=True)
 class Provider:
@@ -229,6 +232,12 @@ PROVIDERS: tuple[Provider, ...] = (
 def by_host(host: str) -> Provider | None:
     """The provider whose IMAP server has this name."""
     return next((p for p in PROVIDERS if _ends(host, p.hosts)), None)
+
+
+def name_of(host: str) -> str:
+    """The provider's name for metrics, `other` where it is none of those that are known."""
+    provider = by_host(host)
+    return provider.name if provider else OTHER
 
 
 def by_mx(host: str) -> Provider | None:

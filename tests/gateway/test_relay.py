@@ -186,6 +186,17 @@ async def test_relayed_events_and_their_age_are_counted(
     assert metric("postwire_events_relayed_total", event="email:new") == relayed + 2
 
 
+def test_each_message_of_an_event_has_its_age(event: MakeEvent) -> None:
+    newest = datetime(2025, 10, 3, tzinfo=UTC)
+    oldest = newest - timedelta(minutes=2)
+    told = event(count=3, received_at=newest, oldest_received_at=oldest)
+    assert list(relay.received(told)) == [newest, newest - timedelta(minutes=1), oldest]
+    # One of a release before says of the newest alone; and who says nonsense costs little
+    assert list(relay.received(event(count=2, received_at=newest))) == [newest, newest]
+    assert list(relay.received(event(count=2))) == []
+    assert len(list(relay.received(event(count=10**12, received_at=newest)))) == relay.MEASURED
+
+
 async def test_after_redis_was_gone_everyone_is_told_to_look_again(
     own_redis: ValkeyServer, start: Start, browse: Browse, token: Sign, event: MakeEvent
 ) -> None:

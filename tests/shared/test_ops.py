@@ -16,6 +16,7 @@ class Probe:
     def __init__(self) -> None:
         self.wrong: dict[str, str | None] = {"redis": None}
         self.port = ops.serve(
+            "gateway",
             "127.0.0.1",
             0,
             live={"loop": lambda: None},
@@ -42,6 +43,23 @@ def test_each_check_is_named(probe: Probe) -> None:
     status, body = probe.get("/health/ready")
 
     assert (status, json.loads(body)["checks"]) == (200, {"redis": "ok", "store": "ok"})
+
+
+def test_what_readiness_found_is_a_metric(probe: Probe) -> None:
+    probe.get("/health/ready")
+    assert 'postwire_ready{check="redis"} 1.0' in probe.get("/metrics")[1]
+    # When it fails, the metric follows, and the one of another check does not
+    probe.wrong["redis"] = "not subscribed"
+    probe.get("/health/ready")
+    assert 'postwire_ready{check="redis"} 0.0' in probe.get("/metrics")[1]
+    assert 'postwire_ready{check="store"} 1.0' in probe.get("/metrics")[1]
+
+
+def test_a_process_begins_with_its_zeros(probe: Probe) -> None:
+    metrics = probe.get("/metrics")[1]
+    assert 'postwire_process_info{process="gateway",version=' in metrics
+    assert 'postwire_events_relayed_total{event="email:synced"} ' in metrics
+    assert 'postwire_audits_total{outcome="failed"}' not in metrics
 
 
 def test_one_failing_check_fails_all_and_says_why(probe: Probe) -> None:

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from postwire.providers import PROVIDERS, by_address, by_host, by_mx
+from postwire.providers import PROVIDERS, by_address, by_host, by_mx, name_of
 
 
 @pytest.mark.parametrize(
@@ -55,6 +55,11 @@ def test_an_address_leads_to_where_its_user_logs_in() -> None:
 def test_a_server_that_takes_in_mail_is_known_by_its_end(host: str, name: str | None) -> None:
     provider = by_mx(host)
     assert (provider.name if provider else None) == name
+
+
+def test_metrics_name_the_providers_that_are_known_and_no_other() -> None:
+    assert name_of("imap.gmail.com") == "Gmail"
+    assert name_of("imap.gmail.com.example") == name_of("mail.example.org") == "other"
 
 
 def test_help_is_a_page_on_the_web() -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from dataclasses import replace
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from prometheus_client import REGISTRY
 from worker.conftest import Accounts
 from worker.test_actors import ask, queued, state_of
 
+from postwire.credentials import Keyring
 from postwire.errors import NotFound
 from postwire.jobs import QUEUE, enqueue, make_broker, make_redis
 from postwire.model import Account, AccountId, JobId, MessageId
@@ -280,6 +283,39 @@ def test_how_much_waits_is_measured_and_how_long(runtime: Runtime, account: Acco
     assert 55 < oldest < 120
     assert metric("queue_depth", queue="sync.manual", state="waiting") == 0
     assert metric("queue_oldest_job_seconds", queue="sync.manual") == 0
+
+
+def test_accounts_and_live_processes_are_measured(runtime: Runtime, account: Account) -> None:
+    # Given one account and one watcher that are alive, and a worker that has died
+    with transaction(runtime.pool) as connection:
+        processes.beat(connection, "a watcher", "watcher")
+        processes.beat(connection, "a worker", "sync-worker")
+        connection.execute("UPDATE process SET expires_at = now() WHERE holder = 'a worker'")
+    # When they are measured, and again after the account was refused
+    clock.measure(runtime)
+    active = metric("accounts", state="active")
+    alive = {kind: metric("live_processes", kind=kind) for kind in ("watcher", "sync-worker")}
+    runtime.move(account, "auth_failed", "no")
+    clock.measure(runtime)
+    # Then the numbers were those, and are
+    assert (active, alive) == (1, {"watcher": 1, "sync-worker": 0})
+    assert metric("accounts", state="active") == 0
+    assert metric("accounts", state="auth_failed") == 1
+
+
+@pytest.mark.usefixtures("account")
+def test_what_is_sealed_is_measured_by_whether_its_key_is_set(runtime: Runtime) -> None:
+    # Given one account, measured by who has its key, has it as an old one, and has it not
+    new = {"new": AESGCM(os.urandom(32))}
+    for keyring, key in (
+        (runtime.keyring, "current"),
+        (Keyring("new", new | runtime.keyring.keys), "older"),
+        (Keyring("new", new), "unknown"),
+    ):
+        clock.measure_keys(replace(runtime, keyring=keyring))
+        # Then its password counts once, and there
+        found = {one: metric("sealed_secrets", key=one) for one in ("current", "older", "unknown")}
+        assert found == dict.fromkeys(found, 0) | {key: 1}
 
 
 def test_a_clock_that_was_set_back_keeps_no_job_waiting(runtime: Runtime, account: Account) -> None:

@@ -29,7 +29,7 @@ class Pair:
         ours.settimeout(0)
         theirs.settimeout(5)
         self.ours, self.theirs = ours, theirs
-        self.idle = Idle(ours, ahead)
+        self.idle = Idle(ours, ahead, "other")
 
     def heard(self) -> bytes:
         """What the server has got so far."""

@@ -9,9 +9,11 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from prometheus_client import REGISTRY
 from worker.conftest import unsaved
 
 from postwire.errors import (
+    AuthenticationFailed,
     CapabilityMissing,
     ConnectionLost,
     MailboxNotFound,
@@ -62,6 +64,24 @@ def described(uid: int, *, seq: int = 1, extra: str = "") -> bytes:
         f'INTERNALDATE "17-Jul-2024 02:44:25 -0700" {extra}BODY[HEADER]<0> '
         "{12}\r\nSubject: a\r\n)\r\n"
     ).encode()
+
+
+def test_logins_count_as_their_providers_whether_they_succeed_or_not(
+    dovecot: Dovecot, user: MailUser
+) -> None:
+    def counted(name: str, **labels: str) -> float:
+        found = REGISTRY.get_sample_value(f"postwire_imap_{name}_total", labels)
+        return found or 0
+
+    account = unsaved(dovecot.host, dovecot.port, username=user.name)
+    refusal = {"provider": "other", "kind": "AuthenticationFailed"}
+    before = counted("logins", provider="other"), counted("errors", **refusal)
+    with connect(account, dovecot.password, PLAIN, "sync"):
+        pass
+    with pytest.raises(AuthenticationFailed), connect(account, "wrong", PLAIN, "sync"):
+        pass
+    after = counted("logins", provider="other"), counted("errors", **refusal)
+    assert after == (before[0] + 1, before[1] + 1)
 
 
 def test_mailboxes_come_with_their_use_and_delimiter(session: Session) -> None:

@@ -154,7 +154,7 @@ def test_a_process_that_was_allowed_nothing_connects_to_the_internet_only(
 
         # Then it is refused, which is counted, and the log says where it leads
         metrics = p.get("/metrics")[1]
-        assert 'postwire_imap_errors_total{kind="AddressForbidden"} 1.0' in metrics
+        assert 'postwire_imap_errors_total{kind="AddressForbidden",provider="other"} 1.0' in metrics
         (line,) = [one for one in p.lines() if one["event"] == "host refused"]
         assert line["addresses"] == ["127.0.0.1"]
     assert "POSTWIRE_ALLOWED_NETWORKS" in (add_account.get(account).state_reason or "")

@@ -30,11 +30,11 @@ def test_a_server_that_asks_to_wait_is_busy_and_counted(
     answer: str, kind: str, seconds: float
 ) -> None:
     def counted() -> float:
-        labels = {"kind": kind}
+        labels = {"provider": "Gmail", "kind": kind}
         return REGISTRY.get_sample_value("postwire_imap_turned_away_total", labels) or 0
 
     before = counted()
-    error = busy(answer)
+    error = busy(answer, "Gmail")
     assert isinstance(error, ServerBusy)
     assert error.retry_after == pytest.approx(seconds)
     assert error.throttled == (kind == "throttled")
@@ -51,7 +51,7 @@ def test_the_time_is_said_in_words(seconds: float, words: str) -> None:
 
 @pytest.mark.parametrize("answer", ["", "LOGIN failed.", "[SERVERBUG] Internal error", "[ALERT] x"])
 def test_other_refusals_are_no_request_to_wait(answer: str) -> None:
-    assert busy(answer) is None
+    assert busy(answer, "other") is None
 
 
 @pytest.mark.parametrize(
@@ -66,14 +66,14 @@ def test_other_refusals_are_no_request_to_wait(answer: str) -> None:
     ],
 )
 def test_a_refused_login_is_the_users_to_mend(answer: str) -> None:
-    assert type(of_login(answer)) is AuthenticationFailed
+    assert type(of_login(answer, "other")) is AuthenticationFailed
 
 
 @pytest.mark.parametrize(
     "answer", ["[SERVERBUG] Internal error", "[CONTACTADMIN] call us", "[UNAVAILABLE] later"]
 )
 def test_a_login_that_failed_for_the_servers_sake_is_tried_again(answer: str) -> None:
-    assert isinstance(of_login(answer), TransientError)
+    assert isinstance(of_login(answer, "other"), TransientError)
 
 
 @pytest.mark.parametrize(
@@ -89,4 +89,4 @@ def test_a_login_that_failed_for_the_servers_sake_is_tried_again(answer: str) ->
 def test_a_refused_command_says_what_it_was_about(
     answer: str, doing: str, kind: type[Exception]
 ) -> None:
-    assert type(of_command(answer, doing)) is kind
+    assert type(of_command(answer, "other", doing)) is kind

@@ -77,6 +77,7 @@ def _config(settings: ApiSettings, app: Litestar) -> uvicorn.Config:
 
 def _serve_ops(settings: ApiSettings, app: Litestar) -> None:
     ops.serve(
+        "api",
         settings.ops_host,
         settings.ops_port,
         live={"event loop": app.state.pulse.check},

@@ -87,6 +87,7 @@ async def _run(settings: GatewaySettings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with gateway(settings) as running:
         ops_port = ops.serve(
+            "gateway",
             settings.ops_host,
             settings.ops_port,
             live={"event loop": running.heart.check},

@@ -34,6 +34,8 @@ PROVE_EVERY = 5.0
 DEAF_AFTER = 15.0
 #: Seconds over which browsers are told to look again, or each outage would end in a rush.
 RESYNC_OVER = 5.0
+#: Messages of one event whose age is measured; a batch of ours has fewer.
+MEASURED = 1000
 _BACKOFF = EqualJitterBackoff(cap=10, base=0.5)
 #: Times a task is told to end, until it is left to the connection's end.
 _CANCELS = 10
@@ -173,10 +175,24 @@ def _observe_freshness(event: events.Event) -> None:
     if event.count <= 0:
         return
     now = datetime.now(UTC)
-    for leg, since in (("pushed", event.timestamp), ("total", event.received_at)):
-        if since is not None:
-            # Another machine's clock may be ahead of ours.
-            FRESHNESS.labels(leg=leg).observe(max(0.0, (now - since).total_seconds()))
+    # Another machine's clock may be ahead of ours.
+    FRESHNESS.labels(leg="pushed").observe(max(0.0, (now - event.timestamp).total_seconds()))
+    for received_at in received(event):
+        FRESHNESS.labels(leg="total").observe(max(0.0, (now - received_at).total_seconds()))
+
+
+def received(event: events.Event) -> Iterator[datetime]:
+    """When the server had each of the new messages, newest first.
+
+    Newest and oldest are told; the others are taken to lie evenly between them. Each counts: after
+    an outage one event tells of all that is late.
+    """
+    if event.received_at is None:
+        return
+    oldest = event.oldest_received_at or event.received_at
+    step = (event.received_at - oldest) / max(event.count - 1, 1)
+    for number in range(min(event.count, MEASURED)):
+        yield event.received_at - number * step
 
 
 def _connect(url: str) -> Redis:

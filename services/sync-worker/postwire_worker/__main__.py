@@ -56,6 +56,7 @@ def main() -> int:
     _beat(runtime)
     worker.start()
     port = ops.serve(
+        "sync-worker",
         settings.ops_host,
         settings.ops_port,
         live={"threads": lambda: _stopped_threads(worker)},

@@ -41,10 +41,6 @@ SECONDS = 5.0
 #: Whether a message of the window's first day is in it depends on the server's zone.
 _EDGE = timedelta(days=1)
 
-#: So that an alert sees a first one rise from zero.
-for _kind in ("missing", "extra", "flags", "homeless"):
-    DRIFT.labels(kind=_kind)
-
 log = structlog.get_logger()
 
 

@@ -29,9 +29,9 @@ from postwire.errors import (
     PostwireError,
     ServerBusy,
 )
-from postwire.metrics import IMAP_ERRORS, IMAP_TURNED_AWAY
+from postwire.metrics import IMAP_ERRORS, IMAP_LOGINS, IMAP_TURNED_AWAY
 from postwire.model import Account, Security
-from postwire.providers import by_host
+from postwire.providers import by_host, name_of
 from postwire_worker import refusals, sasl
 from postwire_worker.dialer import Dialer
 
@@ -144,13 +144,13 @@ class _Bounded(imaplib.IMAP4):
         text = b" ".join(one for one in said if isinstance(one, bytes))
         # Only at its beginning: what follows may be anything.
         if _SLOWED.search(text[:_TAIL]):
-            self.throttled = refusals.busy("[THROTTLED]")
+            self.throttled = refusals.busy("[THROTTLED]", name_of(self.host))
 
     def _check_bye(self) -> None:
         try:
             super()._check_bye()  # type: ignore[misc]
         except imaplib.IMAP4.abort:
-            IMAP_TURNED_AWAY.labels(kind="bye").inc()
+            IMAP_TURNED_AWAY.labels(provider=name_of(self.host), kind="bye").inc()
             raise
 
     def _get_capabilities(self) -> None:
@@ -261,7 +261,7 @@ class Client(IMAPClient):  # type: ignore[misc]
             with _unbroken():
                 self.sasl_login(exchange.mechanism, exchange.respond)
         except LoginError as error:
-            raise refusals.of_token(str(error), exchange.status) from None
+            raise refusals.of_token(str(error), name_of(self.host), exchange.status) from None
 
     def introduce(self) -> None:
         """Say who we are where the server can hear it (RFC 2971), and no more than a name."""
@@ -390,36 +390,37 @@ def log_in(account: Account, password: str, dialer: Dialer) -> Client:
     """
     if _CONTROL.search(account.username) or _CONTROL.search(password):
         raise AuthenticationFailed("User name and password may not hold control characters.")
-    with border("connect", account):
+    with border("connect", account.host, account):
         client = Client(account, dialer)
     try:
         if account.security == "starttls":
-            with border("starttls", account):
+            with border("starttls", account.host, account):
                 client.secure()
-        with border("login", account):
+        with border("login", account.host, account):
             log_in_ = client.log_in_by_token if account.oauth_provider else client.log_in
             log_in_(account.username, password)
         provider = by_host(account.host)
         if provider and provider.wants_id:
-            with border("id"):
+            with border("id", account.host):
                 client.introduce()
     except BaseException:
         client.hang_up()
         raise
+    IMAP_LOGINS.labels(provider=name_of(account.host)).inc()
     return client
 
 
 @contextmanager
-def border(doing: str, server: Server | None = None) -> Iterator[None]:
+def border(doing: str, host: str, server: Server | None = None) -> Iterator[None]:
     """Turn what the library and the network raise into our errors, and count it."""
     try:
         yield
     except PostwireError as error:
-        IMAP_ERRORS.labels(kind=type(error).__name__).inc()
+        IMAP_ERRORS.labels(provider=name_of(host), kind=type(error).__name__).inc()
         raise
     except _THEIRS as error:
-        ours = _translate(error, doing, server)
-        IMAP_ERRORS.labels(kind=type(ours).__name__).inc()
+        ours = _translate(error, doing, name_of(host), server)
+        IMAP_ERRORS.labels(provider=name_of(host), kind=type(ours).__name__).inc()
         raise ours from error
 
 
@@ -430,7 +431,7 @@ def _of_tls(error: ssl.SSLError, where: str) -> PostwireError:
 
 
 def _translate(  # noqa: PLR0911 - a table
-    error: Exception, doing: str, server: Server | None
+    error: Exception, doing: str, provider: str, server: Server | None
 ) -> PostwireError:
     where = f"{server.host}:{server.port}" if server else "The mail server"
     match error:
@@ -446,13 +447,14 @@ def _translate(  # noqa: PLR0911 - a table
         case ConnectionRefusedError():
             return ConnectionLost(f"{where} refuses connections; check host and port.")
         case LoginError():
-            return refusals.of_login(str(error))
+            return refusals.of_login(str(error), provider)
         case CapabilityError():
             return CapabilityMissing(f"{where} cannot do what is needed: {doing}.")
         case imaplib.IMAP4.abort():
             # A server that throws us out may say why, and for how long.
-            return refusals.busy(str(error)) or ConnectionLost(f"{where} broke the connection off.")
+            busy = refusals.busy(str(error), provider)
+            return busy or ConnectionLost(f"{where} broke the connection off.")
         case imaplib.IMAP4.error():
-            return refusals.of_command(str(error), doing)
+            return refusals.of_command(str(error), provider, doing)
         case _:
             return ConnectionLost(f"{where} gave no usable answer ({doing}).")

@@ -6,10 +6,11 @@ Any number of watchers may do so at once; rows that one has locked are passed ov
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import get_args
 
 import structlog
 
-from postwire import events
+from postwire import events, keys
 from postwire.errors import NotFound, QueueUnavailable
 from postwire.jobs import (
     MANUAL_QUEUE,
@@ -20,17 +21,21 @@ from postwire.jobs import (
     enqueue_fetch,
 )
 from postwire.metrics import (
+    ACCOUNTS,
     ATTACHMENT_FETCHES,
     ATTACHMENTS_SWEPT,
     CLOCK_SET_BACK,
     JOBS_SWEPT,
+    LIVE_PROCESSES,
     QUEUE_DEPTH,
     QUEUE_OLDEST,
+    SEALED_SECRETS,
 )
-from postwire.model import AccountId, JobId, Reason
-from postwire.store import accounts, connections, contents, jobs, wall_clock
+from postwire.model import AccountId, AccountState, JobId, Reason
+from postwire.store import accounts, connections, contents, jobs, processes, wall_clock
 from postwire.store.jobs import Stranded
 from postwire.store.pool import transaction
+from postwire.store.processes import Kind
 from postwire_worker.runtime import Runtime
 
 #: Accounts or jobs at a time: each ask is a savepoint, and PostgreSQL keeps 64 of them at hand.
@@ -165,6 +170,8 @@ def measure(runtime: Runtime) -> None:
     """Export how much waits, and for how long; PostgreSQL knows, Redis only thinks it does."""
     with transaction(runtime.pool) as connection:
         depths = jobs.depths(connection)
+        alive = processes.count(connection)
+        states = accounts.count_states(connection)
     found = {(depth.queue, depth.state): depth for depth in depths}
     for queue in QUEUES:
         for state in ("waiting", "active", "delayed"):
@@ -172,6 +179,20 @@ def measure(runtime: Runtime) -> None:
             QUEUE_DEPTH.labels(queue=queue, state=state).set(depth.jobs if depth else 0)
         waiting = found.get((queue, "waiting"))
         QUEUE_OLDEST.labels(queue=queue).set(waiting.oldest if waiting else 0)
+    for kind in get_args(Kind):
+        LIVE_PROCESSES.labels(kind=kind).set(alive.get(kind, 0))
+    for account_state in get_args(AccountState):
+        ACCOUNTS.labels(state=account_state).set(states.get(account_state, 0))
+
+
+def measure_keys(runtime: Runtime) -> None:
+    """Export how much is sealed with which key; it looks at every account."""
+    sealed = dict.fromkeys(("current", "older", "unknown"), 0)
+    for key, kinds in keys.status(runtime.pool).items():
+        known = "older" if key in runtime.keyring.keys else "unknown"
+        sealed["current" if key == runtime.keyring.current else known] += kinds.total()
+    for name, number in sealed.items():
+        SEALED_SECRETS.labels(key=name).set(number)
 
 
 def _enqueue(runtime: Runtime, asked: Sequence[tuple[JobId, str]]) -> None:

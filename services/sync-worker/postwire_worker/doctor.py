@@ -90,11 +90,11 @@ def _look(server: Server) -> Iterator[Finding]:
     if led.level == "fail":
         return
     try:
-        with border("connect", server):
+        with border("connect", server.host, server):
             client = Client(server, dialer)
         with closing(client.socket()):
             if server.security == "starttls":
-                with border("starttls", server):
+                with border("starttls", server.host, server):
                     client.secure()
             yield from _connected(server, client)
     except PostwireError as error:
@@ -130,7 +130,7 @@ def _connected(server: Server, client: Client) -> Iterator[Finding]:
     else:
         yield warn(f"{to}, without TLS", "passwords go there in the clear; use tls or starttls")
     yield ok(f"imap: it greets with: {_greeting(client)}")
-    with border("capability"):
+    with border("capability", server.host):
         announced = {plain(one.decode("ascii", "replace")) for one in client.capabilities()}
     yield ok(f"imap: before the login it announces {' '.join(sorted(announced))}"[:500])
 

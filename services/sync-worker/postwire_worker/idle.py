@@ -34,10 +34,14 @@ class Phase(Enum):
 
 
 class Idle:
-    """One connection in IDLE; `ahead` are bytes that were read from it before."""
+    """One connection in IDLE; `ahead` are bytes that were read from it before.
 
-    def __init__(self, connection: socket, ahead: bytes) -> None:
+    What happens is counted as the `provider`'s.
+    """
+
+    def __init__(self, connection: socket, ahead: bytes, provider: str) -> None:
         self._connection = connection
+        self._provider = provider
         self._buffer = bytearray(ahead)
         self._number = 0
         self._tag = b""
@@ -102,8 +106,8 @@ class Idle:
         words = line.upper().split(b" ", 3)
         match words:
             case [b"*", b"BYE", *_]:
-                IMAP_TURNED_AWAY.labels(kind="bye").inc()
-                raise _busy(line) or ConnectionLost("The mail server said good-bye.")
+                IMAP_TURNED_AWAY.labels(provider=self._provider, kind="bye").inc()
+                raise self._busy(line) or ConnectionLost("The mail server said good-bye.")
             case [b"*", _, kind, *_] if kind in _CHANGES:
                 return True
             case [b"*", b"VANISHED", *_]:
@@ -114,7 +118,7 @@ class Idle:
             case [tag, status, *_] if tag == self._tag:
                 # Asking again without having said DONE would be a loop at the server's will.
                 if status != b"OK" or self.phase is not Phase.ENDING:
-                    raise _busy(line) or ConnectionLost("The mail server refuses IDLE.")
+                    raise self._busy(line) or ConnectionLost("The mail server refuses IDLE.")
                 self._ask()
         return False
 
@@ -125,6 +129,5 @@ class Idle:
         except OSError as error:
             raise ConnectionLost("The mail server broke the connection off.") from error
 
-
-def _busy(line: bytes) -> ServerBusy | None:
-    return refusals.busy(line.decode("utf-8", "replace"))
+    def _busy(self, line: bytes) -> ServerBusy | None:
+        return refusals.busy(line.decode("utf-8", "replace"), self._provider)

@@ -22,6 +22,7 @@ from imapclient.response_parser import parse_response
 from postwire.errors import CapabilityMissing, PermanentError, ServerBusy
 from postwire.metrics import IMAP_CONNECTIONS
 from postwire.model import Account, Flagged
+from postwire.providers import name_of
 from postwire_worker import answers, refusals
 from postwire_worker import client as limits
 from postwire_worker.answers import Items, Listed, State, Structure
@@ -67,7 +68,7 @@ class Session:
 
     def capable(self, capability: str) -> bool:
         """Whether the server has announced `capability`."""
-        with border("capability"):
+        with border("capability", self._client.host):
             return bool(self._client.has_capability(capability))
 
     @property
@@ -89,7 +90,7 @@ class Session:
 
         With LIST-STATUS (RFC 5819) each comes with its state, all by one command.
         """
-        with border("list"):
+        with border("list", self._client.host):
             if not self._client.has_capability("LIST-STATUS"):
                 return answers.listed(self._client.list_folders())
             folders, states = self._client.list_status(self._status_items())
@@ -98,7 +99,7 @@ class Session:
 
     def status(self, name: str) -> State | None:
         """Where the mailbox stands, without selecting it; None where the server will not say."""
-        with border("status"):
+        with border("status", self._client.host):
             answer = self._client.folder_status(name, self._status_items())
             return answers.state(answer)
 
@@ -117,7 +118,7 @@ class Session:
             MailboxNotFound: there is none of that name.
             CapabilityMissing: it has no UIDVALIDITY, thus no lasting UIDs.
         """
-        with border("select"):
+        with border("select", self._client.host):
             answer = self._client.select_folder(name, readonly=True)
             # UIDNEXT is optional in answers of RFC 3501's elders.
             state = answers.state(answer) or self.status(name)
@@ -127,7 +128,7 @@ class Session:
 
     def close_mailbox(self) -> None:
         """Leave the mailbox that is open; of one opened read-only nothing is expunged (§6.4.2)."""
-        with border("close"):
+        with border("close", self._client.host):
             self._client.close_folder()
 
     def uid_search(self, first: int, last: int, since: date | None = None) -> list[int]:
@@ -147,7 +148,7 @@ class Session:
         criteria: list[object] = ["UID", f"{first}:{last}"]
         if since:
             criteria += ["SINCE", since]
-        with border("search"):
+        with border("search", self._client.host):
             if self._client.has_capability("ESEARCH"):
                 return answers.sequence_set(self._client.esearch(f"{first}:{last}", since))
             return [(uid, uid) for uid in sorted(self._client.search(criteria))]
@@ -175,7 +176,7 @@ class Session:
             if changed_since is None
             else f"({wanted}) (CHANGEDSINCE {changed_since})"
         )
-        with border("fetch"):
+        with border("fetch", self._client.host):
             for said in self._client.uid_fetch_streamed(f"{first}:{last}", items, FLAGS_ROOM):
                 yield answers.flagged(said, parse_response)
 
@@ -247,7 +248,7 @@ class Session:
         return content
 
     def _uid_fetch(self, uids: Sequence[int], items: Sequence[str]) -> dict[int, Items]:
-        with border("fetch"):
+        with border("fetch", self._client.host):
             data = self._fetch_data(",".join(map(str, uids)), f"({' '.join(items)})")
             try:
                 return answers.by_uid(parse_response(data), set(uids))
@@ -269,7 +270,7 @@ class Session:
             status, data = "BAD", [str(error).encode()]
         if status != "OK":
             refusal = b" ".join(filter(None, data)).decode("utf-8", "replace")
-            busy = refusals.busy(refusal)
+            busy = refusals.busy(refusal, name_of(self._client.host))
             if busy and busy.throttled:
                 # To ask for each message by itself would be the opposite of what is asked of us.
                 raise busy

@@ -80,12 +80,12 @@ _GONE = re.compile(
 )
 
 
-def busy(answer: str) -> ServerBusy | None:
+def busy(answer: str, provider: str) -> ServerBusy | None:
     """The error where the server asks to come back later, with the time to wait; it is counted."""
     kind = next((kind for kind in _KINDS if kind.said.search(answer)), None)
     if kind is None:
         return None
-    IMAP_TURNED_AWAY.labels(kind=kind.name).inc()
+    IMAP_TURNED_AWAY.labels(provider=provider, kind=kind.name).inc()
     throttled = kind.name == "throttled"
     if found := _BACKOFF.search(answer):
         wait = min(int(found[1]) / 1000, LONGEST_WAIT)
@@ -102,20 +102,22 @@ def come_back_in(seconds: float) -> str:
 
 
 def of_login(
-    answer: str, words: str = "The mail server refused the user name or password."
+    answer: str,
+    provider: str,
+    words: str = "The mail server refused the user name or password.",
 ) -> PostwireError:
     """The error for a refused login; `words` are for what is no passing trouble."""
     # Too many connections look like a wrong password on some servers, but for the words; and some
     # servers say "try again" of a wrong password, but have a code for it.
     if not _REFUSED.search(answer):
-        if later := busy(answer):
+        if later := busy(answer, provider):
             return later
         if _TROUBLE.search(answer):
             return TransientError("The mail server could not log in; it says the fault is its own.")
     return AuthenticationFailed(words)
 
 
-def of_token(answer: str, status: str | None) -> PostwireError:
+def of_token(answer: str, provider: str, status: str | None) -> PostwireError:
     """The error for an access token that was refused, with the status (RFC 7628 §3.2.2).
 
     XOAUTH2 has HTTP's numbers there.
@@ -124,12 +126,12 @@ def of_token(answer: str, status: str | None) -> PostwireError:
         return TransientError("The mail server could not log in; it says the fault is its own.")
     said = f" ({status})" if status and _STATUS.fullmatch(status) else ""
     words = f"The mail server refuses the access that was granted{said}; connect the account again."
-    return of_login(answer, words)
+    return of_login(answer, provider, words)
 
 
-def of_command(answer: str, doing: str) -> PostwireError:
+def of_command(answer: str, provider: str, doing: str) -> PostwireError:
     """The error for another command that was refused; `doing` is its name in lower case."""
-    if later := busy(answer):
+    if later := busy(answer, provider):
         return later
     if doing in {"select", "status"} and _GONE.search(answer):
         return MailboxNotFound("The mail server has no such mailbox.")

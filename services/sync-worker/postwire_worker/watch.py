@@ -28,7 +28,7 @@ from postwire.errors import (
 )
 from postwire.metrics import IDLE_CONNECTIONS, IDLE_PUSHES, IMAP_CONNECTIONS
 from postwire.model import Account, Reason
-from postwire.providers import by_host
+from postwire.providers import by_host, name_of
 from postwire.store import mailboxes
 from postwire.store.connections import SlotId
 from postwire.store.pool import transaction
@@ -203,7 +203,7 @@ class Watch:
     def _idle(self, opened: _Opened) -> None:
         try:
             connection, ahead = opened.session.idle_socket()
-            idle = Idle(connection, ahead)
+            idle = Idle(connection, ahead, name_of(self._account.host))
         except (ConnectionLost, OSError, ValueError):
             self._close(opened)
             self._later()

@@ -73,6 +73,7 @@ class Watcher:
             (5.0, lambda: clock.sweep(self._runtime)),
             (5.0, lambda: clock.sweep_attachments(self._runtime)),
             (5.0, lambda: clock.measure(self._runtime)),
+            (60.0, lambda: clock.measure_keys(self._runtime)),
             (5.0, cut_overdue),
             (5.0, self._runtime.budget.settle),
             (5.0, lambda: clock.forget_connections(self._runtime)),
@@ -159,6 +160,7 @@ def main() -> int:
     watcher = Watcher(runtime, limit, settings.poll_seconds)
     on_signal(watcher.drain)
     port = ops.serve(
+        "watcher",
         settings.ops_host,
         settings.ops_port,
         live={"loop": watcher.loop.stuck},

@@ -337,6 +337,12 @@ def failed(connection: Connection[TupleRow], account_id: AccountId) -> None:
     connection.execute("UPDATE account SET failures = failures + 1 WHERE id = %s", [account_id])
 
 
+def count_states(connection: Connection[TupleRow]) -> dict[str, int]:
+    """How many accounts are in each state, for the metrics."""
+    found = connection.execute("SELECT state, count(*) FROM account GROUP BY state")
+    return dict(found.fetchall())
+
+
 def unread_of_user(connection: Connection[TupleRow], user_id: str) -> dict[AccountId, int]:
     """Unread messages in the INBOX of each of the user's accounts (RFC 3501 §5.1)."""
     counted = connection.execute(

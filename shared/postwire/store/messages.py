@@ -103,6 +103,7 @@ def store(connection: Connection[TupleRow], batch: Batch) -> Stored:
         inbound=sum(_direction(batch, one.incoming, own) == "inbound" for one in new),
         received_at=max((one.incoming.internaldate for one in new), default=None),
         stored_at=stored_at,
+        oldest_received_at=min((one.incoming.internaldate for one in new), default=None),
     )
 
 

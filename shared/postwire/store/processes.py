@@ -42,6 +42,12 @@ def beat(connection: Connection[TupleRow], holder: str, kind: Kind) -> None:
     )
 
 
+def count(connection: Connection[TupleRow]) -> dict[str, int]:
+    """How many of each kind are alive."""
+    found = connection.execute("SELECT kind, count(*) FROM live_process GROUP BY kind")
+    return dict(found.fetchall())
+
+
 def leave(connection: Connection[TupleRow], holder: str) -> None:
     """`holder` ends: what it held is free now."""
     connection.execute("DELETE FROM process WHERE holder = %s", [holder])

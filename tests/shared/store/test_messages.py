@@ -29,6 +29,7 @@ def test_a_batch_that_is_stored_twice_is_stored_once(store: Pool) -> None:
     stored = rows.store_batch(store, what)
     assert (stored.new, stored.inbound) == (2, 2)
     assert stored.received_at == rows.NOON + timedelta(minutes=2)
+    assert stored.oldest_received_at == rows.NOON + timedelta(minutes=1)
     # When the same batch comes again, from a worker that died before it could say so
     with pytest.raises(CursorMoved):
         rows.store_batch(store, what)
