@@ -25,6 +25,9 @@ _FOR_NOW = (
     psycopg.errors.ReadOnlySqlTransaction,
     psycopg.errors.IdleInTransactionSessionTimeout,
 )
+#: Where PostgreSQL finds that the `*` of a prepared statement is more columns by now: a later
+#: release has migrated. Its words may be in any language.
+_STALE_PLAN = "RevalidateCachedQuery"
 #: A statement that runs for longer, or a transaction that idles for longer, is ended.
 _OPTIONS = "-c statement_timeout=30s -c idle_in_transaction_session_timeout=30s -c timezone=UTC"
 
@@ -60,7 +63,8 @@ def transaction(pool: Pool) -> Iterator[Connection[TupleRow]]:
     """One transaction: committed when the block ends, rolled back when it raises.
 
     Raises:
-        StoreUnavailable: the database does not answer, ended the connection, or takes no writes.
+        StoreUnavailable: the database does not answer, ended the connection, takes no writes, or
+            has new columns since the statement was prepared.
     """
     try:
         with pool.connection() as connection:
@@ -69,6 +73,11 @@ def transaction(pool: Pool) -> Iterator[Connection[TupleRow]]:
         raise StoreUnavailable("The database does not answer right now.") from None
     except _FOR_NOW as error:
         raise StoreUnavailable(f"The database does not answer: {type(error).__name__}.") from error
+    except psycopg.errors.FeatureNotSupported as error:
+        if error.diag.source_function != _STALE_PLAN:
+            raise
+        # The driver forgets with the rollback what it had prepared.
+        raise StoreUnavailable("The database was just given another schema.") from error
 
 
 @contextmanager
