@@ -76,7 +76,8 @@ def transaction(pool: Pool) -> Iterator[Connection[TupleRow]]:
     except psycopg.errors.FeatureNotSupported as error:
         if error.diag.source_function != _STALE_PLAN:
             raise
-        # The driver forgets with the rollback what it had prepared.
+        # Or each of the others would fail as well.
+        pool.drain()
         raise StoreUnavailable("The database was just given another schema.") from error
 
 
