@@ -66,6 +66,11 @@ bench: web test-tools ## Measure one new email on its way to the browser, and wh
 chaos: web test-tools ## Let faults rain on the whole system, then see whether all mail is there (SEED=, MINUTES=)
 	@PYTHONPATH=tests exec $(BIN)/python -m chaos $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) --logs "$(VAR)/chaos"
 
+# FROM= is the commit or tag of the older release; MINUTES= is how long all rests between the steps.
+.PHONY: update
+update: setup test-tools ## Update all of Postwire from an older release while mail arrives (FROM=, MINUTES=)
+	@PYTHONPATH=tests exec $(BIN)/python -m chaos.update $(if $(FROM),--from $(FROM)) $(if $(MINUTES),--minutes $(MINUTES)) --logs "$(VAR)/update"
+
 .PHONY: secrets
 secrets: web ## Look for secrets that were committed by mistake
 	@$(BIN)/python -m postwire_demo.node web run -s secrets

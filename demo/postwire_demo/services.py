@@ -94,7 +94,7 @@ def start_feeder(account: MailAccount, logs: Path) -> Service:
     own = {prefix + name.upper(): str(value) for name, value in account}
     log = logs / "feeder.log"
     command = [sys.executable, "-m", "postwire_demo.feeder"]
-    return Service("feeder", spawn(command, log, env=_bare_environment() | own), log)
+    return Service("feeder", spawn(command, log, env=bare_environment() | own), log)
 
 
 @contextmanager
@@ -145,9 +145,9 @@ def check(services: list[Service]) -> None:
 
 def _env(settings: type[BaseSettings], values: Mapping[str, str]) -> dict[str, str]:
     known = settings.model_fields.keys() & values.keys()
-    return _bare_environment() | {PREFIX + name.upper(): values[name] for name in known}
+    return bare_environment() | {PREFIX + name.upper(): values[name] for name in known}
 
 
-def _bare_environment() -> dict[str, str]:
+def bare_environment() -> dict[str, str]:
     """Ours, without what somebody exported for another Postwire."""
     return {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}

@@ -19,12 +19,18 @@ def troubles(ledger: Ledger, audit: Audit) -> list[str]:
 
 
 def summary(ledger: Ledger, audit: Audit) -> Iterator[str]:
-    """The lines of the summary."""
+    """The lines of the summary of a storm."""
     faults = Counter(fault for wave in ledger.waves for fault in wave.faults)
     recovery = ledger.recoveries()
     yield f"{sum(faults.values())} faults in {len(ledger.waves)} waves; all mail seen after"
     for fault in sorted(faults):
         yield f"  {fault:28}{faults[fault]:3} times {recovery[fault]:6.1f} s at most"
+    yield f"longest recovery     {max(recovery.values(), default=0):.1f} s"
+    yield from outcome(ledger, audit)
+
+
+def outcome(ledger: Ledger, audit: Audit) -> Iterator[str]:
+    """What was done, what was seen of it, and all that is not as it must be."""
     yield f"on the mail server   {_counts(ledger.changes)}"
     yield (
         f"messages             {audit.compared} compared, {len(audit.lost)} lost, "
@@ -37,7 +43,6 @@ def summary(ledger: Ledger, audit: Audit) -> Iterator[str]:
             f"append to all views  {statistics.median(took):.1f} s median, "
             f"{max(took):.1f} s longest"
         )
-    yield f"longest recovery     {max(recovery.values(), default=0):.1f} s"
     yield f"viewers heard        {_counts(ledger.heard)}"
     yield f"API answers          {_counts(ledger.answers)}"
     for request, seconds in sorted(ledger.slowest.items(), key=lambda one: -one[1])[:5]:

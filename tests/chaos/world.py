@@ -8,8 +8,8 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -92,10 +92,23 @@ class World:
 
 
 @contextmanager
-def make_world(size: Size, seed: str, logs: Path) -> Iterator[World]:
+def _run_system(database: Server, redis: Server, folder: Path) -> Iterator[System]:
+    services.migrate({"database_url": database.direct}, folder / "migrate.log")
+    with run_system(database.url, redis.url, folder) as system:
+        yield system
+
+
+@contextmanager
+def make_world(
+    size: Size,
+    seed: str,
+    logs: Path,
+    run: Callable[[Server, Server, Path], AbstractContextManager[System]] = _run_system,
+) -> Iterator[World]:
     """Everything, with mail in it and viewers that look at it; the load has not begun.
 
-    The logs of all processes are moved to `logs` at the end.
+    `run` runs Postwire on an empty database. The logs of all processes are moved to `logs` at the
+    end.
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="postwire-chaos-")))
@@ -104,10 +117,9 @@ def make_world(size: Size, seed: str, logs: Path) -> Iterator[World]:
         stack.callback(_keep_logs, (folder, mail), logs)
         clock = Clock(folder)
         database, redis = _servers(stack, folder, clock)
-        services.migrate({"database_url": database.direct}, folder / "migrate.log")
         server = stack.enter_context(dovecot(shutil.which("dovecot") or "/usr/sbin/dovecot", mail))
         imap = stack.enter_context(relay(server.port))
-        system = stack.enter_context(run_system(database.url, redis.url, folder))
+        system = stack.enter_context(run(database, redis, folder))
         relayed = replace(server, port=imap.port)
         accounts = []
         for number in range(size.accounts):

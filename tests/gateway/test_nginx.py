@@ -15,23 +15,7 @@ from aiohttp import ClientSession, CookieJar
 
 from postwire_demo.processes import free_port
 from support.gateway import Browser, MakeEvent, Running, Sign, Spawn, Tell
-
-CONFIGURATION = Path(__file__).parents[2] / "deploy/nginx/gateway.conf"
-
-#: What is around our part; nginx is to write nothing outside of its folder.
-AROUND = """
-daemon off;
-master_process off;
-pid nginx.pid;
-error_log error.log;
-events {{ worker_connections 256; }}
-http {{
-    access_log off;
-    {paths}
-    {ours}
-}}
-"""
-TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+from support.nginx import configure
 
 
 @dataclass
@@ -63,19 +47,9 @@ async def site(
     gateways = [await spawn(redis_url), await spawn(redis_url)]
     for gateway in gateways:
         await _answers(http, f"{gateway.ops}/health/ready")
-    port, ours = free_port(), CONFIGURATION.read_text()
-    for was, now in [
-        ("listen 8080", f"listen 127.0.0.1:{port}"),
-        ("gateway-1:8001", f"127.0.0.1:{gateways[0].port}"),
-        ("gateway-2:8001", f"127.0.0.1:{gateways[1].port}"),
-    ]:
-        assert was in ours
-        ours = ours.replace(was, now)
-    paths = " ".join(f"{name}_temp_path {name};" for name in TEMPORARY)
-    (tmp_path / "nginx.conf").write_text(AROUND.format(paths=paths, ours=ours))
-    process = await asyncio.create_subprocess_exec(
-        *(nginx_program, "-p", str(tmp_path), "-c", "nginx.conf", "-e", "error.log"), stderr=DEVNULL
-    )
+    port = free_port()
+    arguments = configure(tmp_path, port, [gateway.port for gateway in gateways])
+    process = await asyncio.create_subprocess_exec(nginx_program, *arguments, stderr=DEVNULL)
     try:
         await _answers(http, f"http://127.0.0.1:{port}/socket.io/?EIO=4&transport=polling")
         yield Site(port, gateways)

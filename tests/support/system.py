@@ -106,34 +106,36 @@ def run_system(database_url: str, redis_url: str, logs: Path, **further: str) ->
     """Run Postwire on a migrated database without rows; `further` are settings by their names."""
     page.build(WEB, logs / "web.log")
     api_port, gateway_port = free_port(), free_port()
-    values = {
+    api_url, gateway_url = f"http://{HOST}:{api_port}", f"http://{HOST}:{gateway_port}"
+    values = make_values(database_url, redis_url, api_url, gateway_url) | {
+        "api_port": str(api_port),
+        "gateway_port": str(gateway_port),
+        "web_dir": str(WEB / "dist"),
+        **further,
+    }
+    with services.stopping_together() as running:
+        running += [services.start(name, values, logs) for name in services.SERVICES]
+        services.wait_until_ready(running)
+        yield System(api_url, gateway_url, values["jwt_secret"], running, values, logs)
+
+
+def make_values(
+    database_url: str, redis_url: str, api_url: str, gateway_url: str
+) -> dict[str, str]:
+    """Settings of processes on this machine, with secrets that are drawn."""
+    return {
         "database_url": database_url,
         "redis_url": redis_url,
         "jwt_secret": secrets.token_urlsafe(32),
         "realtime_secret": secrets.token_urlsafe(32),
         "credential_keys": f"k1:{base64.b64encode(os.urandom(32)).decode()}",
         "api_host": HOST,
-        "api_port": str(api_port),
         "gateway_host": HOST,
-        "gateway_port": str(gateway_port),
-        "gateway_url": f"http://{HOST}:{gateway_port}",
-        "cors_origins": f"http://{HOST}:{api_port}",
-        "web_dir": str(WEB / "dist"),
+        "gateway_url": gateway_url,
+        "cors_origins": api_url,
         "ops_host": HOST,
         "allowed_networks": LOOPBACK,
-        **further,
     }
-    with services.stopping_together() as running:
-        running += [services.start(name, values, logs) for name in services.SERVICES]
-        services.wait_until_ready(running)
-        yield System(
-            f"http://{HOST}:{api_port}",
-            values["gateway_url"],
-            values["jwt_secret"],
-            running,
-            values,
-            logs,
-        )
 
 
 @contextmanager

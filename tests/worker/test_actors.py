@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -675,6 +675,33 @@ def test_a_run_that_ended_without_a_word_is_held_no_longer(
     # Then the sweep finds it
     with transaction(runtime.pool) as connection:
         assert [job.id for job in jobs.sweep_dead(connection, 10)] == [job_id]
+
+
+def test_a_run_whose_account_cannot_be_read_for_now_is_put_off(
+    runtime: Runtime,
+    add_account: Accounts,
+    user: MailUser,
+    database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Given a worker that has long read accounts, when a later release adds a column to them
+    monkeypatch.setattr(actors, "_PAUSES", (0.1,) * 10)
+    account = add_account.add(user)
+    job_id = ask(runtime, account)
+    with ExitStack() as stack:
+        for _ in range(runtime.pool.max_size):
+            connection = stack.enter_context(transaction(runtime.pool))
+            for _ in range(8):
+                accounts.get(connection, account.id)
+    with psycopg.connect(database_url) as migration:
+        migration.execute("ALTER TABLE account ADD COLUMN later text")
+
+    # When the job runs
+    with pytest.raises(StoreUnavailable):
+        run(runtime, job_id)
+
+    # Then it is tried again soon, and not only once its hold has run out
+    assert state_of(runtime, job_id) == "delayed"
 
 
 def test_what_nobody_foresaw_is_one_failed_attempt(

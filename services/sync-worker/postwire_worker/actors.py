@@ -112,12 +112,15 @@ def _measured(run: _Run) -> None:
         SYNC_SECONDS.labels(outcome=outcome).observe(time.monotonic() - started)
 
 
-def _attempt(run: _Run) -> str:  # noqa: PLR0911 - a table
+def _attempt(run: _Run) -> str:  # noqa: C901, PLR0911 - a table
     try:
         with transaction(run.runtime.pool) as connection:
             account = accounts.get(connection, run.job.account_id)
     except NotFound:
         return "account_gone"
+    except StoreUnavailable as error:
+        _break_off(run, error)
+        raise
     if account.state not in _NO_LOGIN and account.busy_seconds:
         _postpone(run, come_back_in(account.busy_seconds), account.busy_seconds)
         return "too_early"

@@ -10,7 +10,6 @@ import socket
 import ssl
 import time
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
 
 from postwire.command.console import plain
@@ -92,11 +91,13 @@ def _look(server: Server) -> Iterator[Finding]:
     try:
         with border("connect", server.host, server):
             client = Client(server, dialer)
-        with closing(client.socket()):
+        try:
             if server.security == "starttls":
                 with border("starttls", server.host, server):
                     client.secure()
             yield from _connected(server, client)
+        finally:
+            client.hang_up()
     except PostwireError as error:
         yield fail("imap: no connection", str(error))
 

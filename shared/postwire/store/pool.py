@@ -25,6 +25,9 @@ _FOR_NOW = (
     psycopg.errors.ReadOnlySqlTransaction,
     psycopg.errors.IdleInTransactionSessionTimeout,
 )
+#: Where PostgreSQL finds that the `*` of a prepared statement is more columns by now: a later
+#: release has migrated. Its words may be in any language.
+_STALE_PLAN = "RevalidateCachedQuery"
 #: Times a statement is run until it is prepared: planned once, lists of conversations take a third
 #: of their time.
 _PREPARE_AFTER = 5
@@ -76,7 +79,8 @@ def transaction(pool: Pool) -> Iterator[Connection[TupleRow]]:
     """One transaction: committed when the block ends, rolled back when it raises.
 
     Raises:
-        StoreUnavailable: the database does not answer, ended the connection, or takes no writes.
+        StoreUnavailable: the database does not answer, ended the connection, takes no writes, or
+            has new columns since the statement was prepared.
     """
     with _begun(pool, _BEGIN) as connection:
         yield connection
@@ -104,6 +108,12 @@ def _begun(pool: Pool, begin: LiteralString) -> Iterator[Connection[TupleRow]]:
         raise StoreUnavailable("The database does not answer right now.") from None
     except _FOR_NOW as error:
         raise StoreUnavailable(f"The database does not answer: {type(error).__name__}.") from error
+    except psycopg.errors.FeatureNotSupported as error:
+        if error.diag.source_function != _STALE_PLAN:
+            raise
+        # Or each of the others would fail as well.
+        pool.drain()
+        raise StoreUnavailable("The database was just given another schema.") from error
 
 
 def check(pool: Pool) -> str | None:

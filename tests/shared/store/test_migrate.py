@@ -6,12 +6,17 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from uuid import UUID
 
 import psycopg
+import pytest
 
+from postwire.errors import StoreUnavailable
+from postwire.store import migrate as runner
 from postwire.store.pool import make_pool, transaction
 from support import rows
+from support.processes import eventually
 
 MIGRATE = [sys.executable, "-m", "postwire.store.migrate"]
 
@@ -95,6 +100,99 @@ def test_conversations_of_mailboxes_that_an_older_release_stored_are_filled_in(
             (UUID(account_id), *others) for account_id, *others in kept
         ]
     assert len(kept) == 4
+
+
+#: What a release that did not count the credentials of accounts has.
+_BEFORE_0017 = """
+    ALTER TABLE account DROP COLUMN credential_revision;
+    DELETE FROM _yoyo_migration WHERE migration_id = '0017_credential_revision';
+"""
+_COUNTED = """
+    SELECT count(*) FROM information_schema.columns
+     WHERE table_name = 'account' AND column_name = 'credential_revision'
+"""
+_WAITS = "SELECT FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'"
+
+
+def test_who_reads_goes_on_while_a_migration_waits_for_a_long_transaction(
+    database_url: str,
+) -> None:
+    # Given a migration that needs a table for itself, and somebody who has been reading it for long
+    with (
+        psycopg.connect(database_url, autocommit=True) as other,
+        psycopg.connect(database_url) as long,
+        ThreadPoolExecutor(1) as thread,
+    ):
+        other.execute(_BEFORE_0017)
+        other.execute("SET statement_timeout = '20s'")
+        long.execute("SELECT FROM account")
+        # When the migration waits for it
+        ended = thread.submit(migrate, database_url)
+        assert eventually(lambda: other.execute(_WAITS).fetchone() is not None)
+        # Then others read all the same
+        other.execute("SELECT FROM account")
+        assert not ended.done()
+        # And the migration comes once the transaction is over
+        long.rollback()
+        assert ended.result().returncode == 0, ended.result()
+        assert "somebody is in the way" in ended.result().stdout
+        assert other.execute(_COUNTED).fetchone() == (1,)
+
+
+def test_a_migration_gives_up_in_words_when_its_locks_are_not_to_be_had(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given somebody who reads for longer than all tries take
+    monkeypatch.setattr(runner, "_PAUSES", (0.1,))
+    with psycopg.connect(database_url) as long:
+        long.execute(_BEFORE_0017)
+        long.commit()
+        long.execute("SELECT FROM account")
+        # When the next release migrates
+        # Then it says which migration had to give up
+        with pytest.raises(StoreUnavailable, match="0017_credential_revision gets no lock"):
+            runner.migrate(database_url)
+
+
+def test_a_migration_that_is_killed_before_it_is_noted_has_not_happened(database_url: str) -> None:
+    # Given a migration whose note cannot be written
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(_BEFORE_0017)
+        connection.execute(
+            "ALTER TABLE _yoyo_migration ADD CONSTRAINT never CHECK (false) NOT VALID"
+        )
+        # When it is tried
+        assert migrate(database_url).returncode == 1
+        # Then nothing has changed, and the next try does all of it
+        assert connection.execute(_COUNTED).fetchone() == (0,)
+        connection.execute("ALTER TABLE _yoyo_migration DROP CONSTRAINT never")
+        ended = migrate(database_url)
+        assert ended.returncode == 0, ended
+        assert connection.execute(_COUNTED).fetchone() == (1,)
+
+
+@pytest.mark.timeout(60)
+def test_an_index_is_built_concurrently_while_another_run_waits(
+    database_url: str, tmp_path: Path
+) -> None:
+    # Given one run that has the lock, and one that waits for it
+    (tmp_path / "9001_index.sql").write_text(
+        "-- transactional: false\nCREATE INDEX CONCURRENTLY account_by_host ON account (host);\n"
+    )
+    with (
+        psycopg.connect(database_url, autocommit=True) as second,
+        psycopg.connect(database_url, autocommit=True) as first,
+        ThreadPoolExecutor(1) as thread,
+    ):
+        runner._wait_for_others(first)
+        waits = thread.submit(runner._wait_for_others, second)
+        # When the first builds an index without a transaction
+        applied = runner._apply_pending(database_url, tmp_path)
+        # Then it does not wait for who waits for it
+        assert applied == ["9001_index"]
+        assert not waits.done()
+        first.execute("SELECT pg_advisory_unlock_all()")
+        waits.result(20)
 
 
 def test_without_a_database_named_it_says_what_to_set() -> None:

@@ -57,6 +57,30 @@ def test_a_database_that_is_not_there_is_named_within_the_wait(
     store.close()
 
 
+def test_a_column_that_a_later_release_adds_costs_one_caller_a_try(database_url: str) -> None:
+    # Given a statement that all connections have prepared, for it came again and again
+    store = make_pool(database_url, 2)
+    every = "SELECT * FROM account"
+    with transaction(store) as one, transaction(store) as other:
+        for connection in (one, other) * 8:
+            connection.execute(every)
+    # When a later release adds a column
+    with psycopg.connect(database_url) as migration:
+        migration.execute("ALTER TABLE account ADD COLUMN later text")
+    # Then the first one is told to try again
+    with pytest.raises(StoreUnavailable, match="another schema"), transaction(store) as connection:
+        connection.execute(every)
+    # And nobody else notices
+    with transaction(store) as one, transaction(store) as other:
+        for connection in (one, other):
+            found = connection.execute(every).description or ()
+            assert "later" in {column.name for column in found}
+    # And what is really not supported stays what it is
+    with pytest.raises(psycopg.errors.FeatureNotSupported), transaction(store) as connection:
+        connection.execute("CREATE UNIQUE INDEX ON message (subject)")
+    store.close()
+
+
 def test_a_connection_that_was_cut_costs_one_caller_at_most(store: Pool, database_url: str) -> None:
     # Given a transaction whose connection the server ends
     with pytest.raises(StoreUnavailable), transaction(store) as connection:  # noqa: PT012
