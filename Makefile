@@ -75,6 +75,18 @@ update: setup test-tools ## Update all of Postwire from an older release while m
 secrets: web ## Look for secrets that were committed by mistake
 	@$(BIN)/python -m postwire_demo.node web run -s secrets
 
+# Asks PyPI and npm what they know today, so it is no part of the check of a commit.
+.PHONY: audit
+audit: web ## Ask whether anything we depend on has a known weakness
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes --progress-spinner off -r requirements.txt -r requirements-dev.txt
+	@$(BIN)/python -m postwire_demo.node web audit
+
+.PHONY: sbom
+sbom: web ## List what the images are made of, as CycloneDX, in var/sbom
+	@mkdir -p "$(VAR)/sbom"
+	$(BIN)/cyclonedx-py requirements requirements.txt --output-reproducible -o "$(VAR)/sbom/python.cdx.json"
+	@$(BIN)/python -m postwire_demo.node web sbom -s --omit=dev --package-lock-only --sbom-format=cyclonedx >"$(VAR)/sbom/web.cdx.json"
+
 # MINUTES= is how long each of them; what was found to lead further is kept in var/fuzz.
 .PHONY: fuzz
 fuzz: setup ## Look for input that a parser breaks on (MINUTES=, TARGET=imap|mime|event|token|html)
