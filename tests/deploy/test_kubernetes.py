@@ -23,7 +23,7 @@ BUILDS = ("dev", "production", "hpa")
 #: The oldest release that README.md names, and the newest that there are schemas of.
 VERSIONS = ("1.29", "1.37")
 #: Kinds of operators, of which there are no schemas.
-FOREIGN = {"ScaledObject", "PodMonitor"}
+FOREIGN = {"ScaledObject", "PodMonitor", "PrometheusRule"}
 PARTS: dict[str, type[settings._Settings]] = {
     "postwire-migrate": settings.MigrateSettings,
     "postwire-api": settings.ApiSettings,
@@ -185,10 +185,20 @@ def test_prometheus_finds_the_metrics_of_each_process_that_runs_on(objects: list
         )
 
 
+def settings_of(objects: list[Object]) -> Object:
+    """The ConfigMap that is no dashboards'."""
+    (config,) = (
+        one
+        for one in of_kind(objects, "ConfigMap")
+        if "grafana_dashboard" not in one["metadata"].get("labels", {})
+    )
+    return config
+
+
 def test_each_setting_is_one_and_each_process_gets_what_it_cannot_do_without(
     objects: list[Object],
 ) -> None:
-    (config,) = of_kind(objects, "ConfigMap")
+    config = settings_of(objects)
     known = {settings.PREFIX + name.upper() for kind in settings.ALL for name in kind.model_fields}
     assert config["data"].keys() <= known
     for name, pod in ours(objects).items():
@@ -214,7 +224,7 @@ def test_a_secret_is_a_file_of_those_alone_who_read_it(objects: list[Object]) ->
         assert volume["projected"]["defaultMode"] == 0o440
         (mount,) = [one for one in container(pod)["volumeMounts"] if one["name"] == "secrets"]
         assert mount["readOnly"]
-        (config,) = of_kind(objects, "ConfigMap")
+        config = settings_of(objects)
         assert mount["mountPath"] == config["data"]["POSTWIRE_SECRETS_DIR"]
     for name, pod in pods(objects).items():
         assert "secretKeyRef" not in str(pod), name
