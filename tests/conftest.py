@@ -128,6 +128,12 @@ def pgbouncer_program() -> str:
 
 
 @pytest.fixture(scope="session")
+def tinyproxy_program() -> str:
+    """Path of tinyproxy."""
+    return _installed("tinyproxy", package="tinyproxy-bin")
+
+
+@pytest.fixture(scope="session")
 def redis_program() -> str:
     """Path of a Redis that speaks TLS."""
     return _installed("redis-server", "valkey-server", package="redis-server")

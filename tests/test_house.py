@@ -43,10 +43,8 @@ FENCES = {
     "socketio": ("services/gateway/",),
     "engineio": ("services/gateway/",),
     "aiohttp": ("services/gateway/",),
-    "httpx": (
-        "services/api/postwire_api/issuer.py",
-        "services/sync-worker/postwire_worker/token_endpoint.py",
-    ),
+    "httpcore": ("services/sync-worker/postwire_worker/token_endpoint.py",),
+    "httpx": ("services/api/postwire_api/issuer.py",),
     "litestar": ("services/api/",),
     "dns": ("services/api/postwire_api/names.py",),
     "nh3": ("services/api/postwire_api/html.py",),

@@ -48,5 +48,9 @@ lay "$jwt" POSTWIRE_JWT_SECRET api seed
 lay "$realtime" POSTWIRE_REALTIME_SECRET api gateway
 lay "{\"password\": \"$mailbox\"}" POSTWIRE_DEMO_IMAP seed feeder
 
+# A proxy is there for as long as it is given; a file without one would stop an older release.
+rm -f worker/POSTWIRE_MAIL_PROXY
+[ ! -s /given/POSTWIRE_MAIL_PROXY ] || lay "$(cat /given/POSTWIRE_MAIL_PROXY)" POSTWIRE_MAIL_PROXY worker
+
 # The mail server runs without root, in a folder that Docker makes for root.
 chown 1000:1000 /mail

@@ -334,7 +334,7 @@ IMAP = Dashboard(
             "Errors by kind: few",
             "AuthenticationFailed: docs/runbooks/logins-refused.md. ServerBusy: throttled.md. "
             "AddressForbidden: POSTWIRE_ALLOWED_NETWORKS. CertificateRejected: "
-            "POSTWIRE_IMAP_CA_FILE.",
+            "POSTWIRE_IMAP_CA_FILE. ProxyFailed: POSTWIRE_MAIL_PROXY.",
             "ops",
             by_kind=rate("postwire_imap_errors_total", "kind"),
         ),

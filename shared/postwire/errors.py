@@ -25,6 +25,15 @@ class ConnectionLost(TransientError):
     """The mail server could not be reached, or the connection broke."""
 
 
+class ProxyFailed(ConnectionLost):
+    """The proxy to the mail server does not answer, or does not let us through."""
+
+    def __init__(self, message: str = "", *, of_address: bool = False) -> None:
+        super().__init__(message)
+        #: Whether it is for the one address, so that another of the server's may do.
+        self.of_address = of_address
+
+
 class ServerBusy(TransientError):
     """The mail server asks to wait (RFC 5530 UNAVAILABLE, LIMIT, INUSE)."""
 

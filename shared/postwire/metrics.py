@@ -33,6 +33,7 @@ _IMAP_KINDS = (
     "CertificateRejected",
     "ConnectionLost",
     "MailboxNotFound",
+    "ProxyFailed",
     "ServerBusy",
     "TransientError",
     "Unservable",
@@ -216,7 +217,8 @@ IMAP_LOGINS = _counter(
 IMAP_ERRORS = _counter(
     "postwire_imap_errors",
     "IMAP failures, by the name of the error; `AddressForbidden`: a host that leads to a network "
-    "that is not in `POSTWIRE_ALLOWED_NETWORKS`. `provider` as of logins.",
+    "that is not in `POSTWIRE_ALLOWED_NETWORKS`; `ProxyFailed`: not the server, but the proxy of "
+    "`POSTWIRE_MAIL_PROXY`. `provider` as of logins.",
     _IMAP,
     provider=(OTHER,),
     kind=_IMAP_KINDS,

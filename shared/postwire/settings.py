@@ -52,6 +52,29 @@ def _of_redis(value: SecretStr) -> SecretStr:
     return value
 
 
+def _of_proxy(value: SecretStr) -> SecretStr:
+    try:
+        parts = urlsplit(value.get_secret_value())
+        whole = bool(parts.hostname and parts.port)
+    except ValueError:
+        # Its words could have a piece of the password.
+        whole = False
+    if whole and parts.scheme == "https":
+        raise ValueError("must begin with http://: TLS to the proxy itself is not supported")
+    if (
+        not whole
+        or parts.scheme != "http"
+        or parts.path.strip("/")
+        or parts.query
+        or parts.fragment
+    ):
+        raise ValueError(
+            "must be http://host:port or http://user:password@host:port, with %-escapes for what "
+            "is neither letter nor digit in these two"
+        )
+    return value
+
+
 def _comma_list(value: object) -> object:
     if isinstance(value, str):
         return [part.strip() for part in value.split(",") if part.strip()]
@@ -232,6 +255,8 @@ class DialerSettings(_Settings):
     imap_ca_file: Path | None = None
     #: Networks that users may name hosts in beside the public internet, as CIDR, comma separated.
     allowed_networks: Networks = Field(default_factory=list)
+    #: Proxy to mail servers and token endpoints, http://user:password@host:port; empty: none.
+    mail_proxy: Annotated[SecretStr, AfterValidator(_of_proxy)] | None = None
 
 
 class _WithMailServers(_WithOps, _WithDatabase, _WithRedis, _WithKeys, DialerSettings):

@@ -96,6 +96,19 @@ def test_a_secret_is_drawn_once_and_one_that_is_given_wins(volume: Path) -> None
     assert now == drawn | {"api/POSTWIRE_JWT_SECRET": "of one's own\n"}
 
 
+def test_a_proxy_is_one_for_as_long_as_it_is_given(
+    monkeypatch: pytest.MonkeyPatch, volume: Path
+) -> None:
+    given = volume.parent / "given/POSTWIRE_MAIL_PROXY"
+    given.write_text("http://proxy:3128\n")
+    draw(volume)
+    start(monkeypatch, "watcher", volume)
+    assert settings.load(settings.WatcherSettings).mail_proxy
+    given.unlink()
+    draw(volume)
+    assert settings.load(settings.WatcherSettings).mail_proxy is None
+
+
 def test_no_secret_stands_in_an_environment() -> None:
     secret = re.compile(r"_(URL|SECRET|KEYS|PASSWORD|PROVIDERS|IMAP)$")
     # The Redis of compose has no password; nothing but the network of the processes reaches it.

@@ -180,6 +180,40 @@ def test_what_is_no_network_is_named(monkeypatch: pytest.MonkeyPatch, wrong: str
         settings.load(settings.WatcherSettings)
 
 
+@pytest.mark.parametrize(
+    "right", ["http://proxy:3128", "http://u:p%40ss@10.0.0.1:8080/", "http://[::1]:3128"]
+)
+def test_a_proxy_is_an_address_with_a_port(monkeypatch: pytest.MonkeyPatch, right: str) -> None:
+    _set(monkeypatch, mail_proxy=right)
+    loaded = settings.load(settings.DialerSettings)
+    assert loaded.mail_proxy
+    assert loaded.mail_proxy.get_secret_value() == right
+    assert "p%40ss" not in repr(loaded)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ("https://u:canary@proxy:3128", "TLS to the proxy itself is not supported"),
+        ("http://u:canary@proxy", "must be http://host:port"),
+        ("http://u:canary/x@proxy:3128", "must be http://host:port"),
+        ("http://u:canary@proxy:0", "must be http://host:port"),
+        ("http://u:canary@proxy:99999", "must be http://host:port"),
+        ("http://u:canary@proxy:3128/path", "must be http://host:port"),
+        ("http://[u:canary@proxy:3128", "must be http://host:port"),
+        ("socks5://u:canary@proxy:1080", "must be http://host:port"),
+        ("proxy:3128", "must be http://host:port"),
+    ],
+)
+def test_what_is_no_proxy_is_said_without_its_password(
+    monkeypatch: pytest.MonkeyPatch, wrong: str, words: str
+) -> None:
+    _set(monkeypatch, mail_proxy=wrong)
+    with pytest.raises(SettingsError, match=f"POSTWIRE_MAIL_PROXY: .*{words}") as raised:
+        settings.load(settings.DialerSettings)
+    assert "canary" not in str(raised.value)
+
+
 def test_secrets_do_not_show_when_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     _set(monkeypatch, **ENOUGH[settings.ApiSettings], web_dir="web/dist")
 

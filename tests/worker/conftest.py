@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -20,6 +21,8 @@ from postwire_worker.runtime import Runtime
 from support.dovecot import Dovecot
 from support.mailbox import MailUser, trusting
 from support.sso import Sso
+from support.tinyproxy import Tinyproxy
+from support.tinyproxy import tinyproxy as run_tinyproxy
 
 # The same examples each time, so that a failure is a change's; and no clock, for the machine is
 # shared: what must not take long is tested by itself.
@@ -133,6 +136,13 @@ def user(dovecot: Dovecot) -> MailUser:
 def add_account(runtime: Runtime, dovecot: Dovecot) -> Accounts:
     """Adds accounts to the database."""
     return Accounts(runtime, dovecot)
+
+
+@pytest.fixture
+def tinyproxy(tinyproxy_program: str, tmp_path: Path) -> Iterator[Tinyproxy]:
+    """An own proxy, which wants a user name and a password."""
+    with run_tinyproxy(tinyproxy_program, tmp_path) as proxy:
+        yield proxy
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from support.command import postwire
 from support.dovecot import Dovecot
 from support.local import LOOPBACK
 from support.mailbox import MailUser
+from support.tinyproxy import PASSWORD, Tinyproxy
 
 
 @pytest.fixture(autouse=True)
@@ -62,6 +63,25 @@ def test_starttls_is_tried_where_nothing_else_is_said(dovecot: Dovecot) -> None:
     assert any(line.startswith("warn imap: its certificate is trusted") for line in said)
     bare = told(f"{HOST}:{dovecot.port}", security="none")
     assert any("without TLS: passwords go there in the clear" in line for line in bare)
+
+
+def test_a_proxy_is_said_and_gone_through(
+    tinyproxy: Tinyproxy, add_account: Accounts, user: MailUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a proxy, when an account is looked at that leads through it
+    monkeypatch.setenv("POSTWIRE_MAIL_PROXY", tinyproxy.url)
+    account = add_account.add(user, security="tls")
+    said = told(account=account, log_in=True)
+    # Then it is named, without its password, and both the look and the login went through it
+    proxy = f"ok imap: the way there leads through the proxy {HOST}:{tinyproxy.port}: "
+    assert said[1:2] == [proxy], said
+    assert said[-1].startswith("ok imap: logged in")
+    assert "canary" not in "".join(said)
+    assert tinyproxy.asked == [f"{HOST}:{account.port}"] * 2
+
+    # And one that does not let us in is told from a server that does not
+    monkeypatch.setenv("POSTWIRE_MAIL_PROXY", tinyproxy.url.replace(PASSWORD, "other"))
+    assert "wants another user name or password" in told(account=account)[-1]
 
 
 def test_an_address_that_is_not_open_is_said(

@@ -311,6 +311,23 @@ def test_an_endpoint_has_to_be_who_was_named(
             assert server.lines == []
 
 
+def test_mail_servers_are_offered_no_http_for_it(sso: Sso, tmp_path: Path) -> None:
+    # Given a server that would agree to speak HTTP (ALPN, RFC 7301)
+    write_certificate(tmp_path, "localhost")
+    presented = presenting(tmp_path / "server.pem")
+    presented.set_alpn_protocols(["http/1.1"])
+    answer = b'HTTP/1.1 200 OK\r\nContent-Length: 23\r\n\r\n{"access_token": "new"}'
+    dialer = local_dialer(tmp_path / "server.pem")
+    with fake_imap(tls=presented, greeting=answer) as server:
+        # When it was asked for a token
+        url = f"https://localhost:{server.port}/token"
+        assert refresh(replace(sso.providers["corp"], token_url=url), "canary", dialer)
+        # Then who connects to mail servers in this process offers it to nobody
+        plain = dialer.connect("localhost", server.port, 5)
+        with dialer.ssl_context.wrap_socket(plain, server_hostname="localhost") as mail:
+            assert mail.selected_alpn_protocol() is None
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_leads_nowhere(sso: Sso, status: int) -> None:
     # Given an endpoint that sends on to somebody else

@@ -381,7 +381,7 @@ def log_in(account: Account, password: str, dialer: Dialer) -> Client:
     """A client that is logged in; an account with a provider has an access token for password.
 
     Raises:
-        ConnectionLost: no way to the server.
+        ConnectionLost: no way to the server; ProxyFailed: the proxy has none.
         AddressForbidden: there is one, but not for us.
         CertificateRejected: it is not who it says.
         AuthenticationFailed: it refuses the login.

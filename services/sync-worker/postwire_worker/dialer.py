@@ -1,7 +1,8 @@
 """The one way to a host that somebody named: a mail server, or a provider's token endpoint.
 
 The name is resolved once, each address is checked, and the very address that was checked is
-connected to: a name server that gives another answer the next time is not asked again.
+connected to: a name server that gives another answer the next time is not asked again. Where there
+is a proxy, it is asked for that address, and nothing else is connected to.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from typing import Any, TypeAlias
 
 import structlog
 
-from postwire.errors import AddressForbidden
+from postwire.errors import AddressForbidden, ProxyFailed
 from postwire_worker.networks import Networks, is_open
+from postwire_worker.proxy import Proxy
 
 #: Addresses of one name that are tried; each may take the whole timeout.
 TRIES = 4
@@ -31,6 +33,7 @@ class Dialer:
 
     ssl_context: ssl.SSLContext
     allowed: Networks = ()
+    proxy: Proxy | None = None
 
     def resolve(self, host: str, port: int) -> list[Target]:
         """The addresses of the name that may be connected to, best first; `TRIES` at most.
@@ -60,16 +63,29 @@ class Dialer:
 
         Raises:
             AddressForbidden, OSError, UnicodeError: as `resolve`, or none answers.
+            ProxyFailed: the proxy does not lead there.
         """
-        failure = OSError("the name has no address")
-        for family, sockaddr in self.resolve(host, port):
-            connection = socket.socket(family, socket.SOCK_STREAM)
+        failure: Exception = OSError("the name has no address")
+        for target in self.resolve(host, port):
             try:
-                connection.settimeout(timeout)
-                connection.connect(sockaddr)
+                return self._reach(target, timeout)
             except OSError as error:
-                connection.close()
                 failure = error
-            else:
-                return connection
+            except ProxyFailed as error:
+                if not error.of_address:
+                    raise
+                failure = error
         raise failure
+
+    def _reach(self, target: Target, timeout: float) -> socket.socket:
+        family, sockaddr = target
+        if self.proxy:
+            return self.proxy.connect(sockaddr[0], sockaddr[1], timeout)
+        connection = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            connection.settimeout(timeout)
+            connection.connect(sockaddr)
+        except OSError:
+            connection.close()
+            raise
+        return connection

@@ -26,9 +26,8 @@ from postwire.store.pool import snapshot
 from postwire_worker.access import open_session
 from postwire_worker.client import Client, Server, border
 from postwire_worker.dialer import Dialer
-from postwire_worker.imap import make_ssl_context
 from postwire_worker.networks import is_open
-from postwire_worker.runtime import Runtime, make_runtime
+from postwire_worker.runtime import Runtime, make_dialer, make_runtime
 
 #: What a sync makes use of, and what is done without it.
 _USEFUL = {
@@ -82,12 +81,13 @@ def _named(ask: Ask) -> _Named:
 
 
 def _look(server: Server) -> Iterator[Finding]:
-    settings = load(DialerSettings)
-    dialer = Dialer(make_ssl_context(settings.imap_ca_file), settings.allowed_networks)
+    dialer = make_dialer(load(DialerSettings))
     led = _leads_to(server, dialer)
     yield led
     if led.level == "fail":
         return
+    if dialer.proxy:
+        yield ok(f"imap: the way there leads through the proxy {dialer.proxy}")
     try:
         with border("connect", server.host, server):
             client = Client(server, dialer)
@@ -95,7 +95,7 @@ def _look(server: Server) -> Iterator[Finding]:
             if server.security == "starttls":
                 with border("starttls", server.host, server):
                     client.secure()
-            yield from _connected(server, client)
+            yield from _connected(server, client, dialer)
         finally:
             client.hang_up()
     except PostwireError as error:
@@ -122,9 +122,11 @@ def _leads_to(server: Server, dialer: Dialer) -> Finding:
     )
 
 
-def _connected(server: Server, client: Client) -> Iterator[Finding]:
+def _connected(server: Server, client: Client, dialer: Dialer) -> Iterator[Finding]:
     connection = client.socket()
-    to = f"imap: connected to {connection.getpeername()[0]}, port {server.port}"
+    # Through a proxy, it is the proxy that is at the other end.
+    peer = server.host if dialer.proxy else connection.getpeername()[0]
+    to = f"imap: connected to {peer}, port {server.port}"
     if isinstance(connection, ssl.SSLSocket):
         yield ok(f"{to}, {connection.version()}")
         yield _certificate(connection)

@@ -18,12 +18,13 @@ from postwire.errors import ServerBusy
 from postwire.jobs import make_broker, make_redis
 from postwire.model import Account, AccountState
 from postwire.oauth import Providers, make_providers
-from postwire.settings import WatcherSettings, WorkerSettings
+from postwire.settings import DialerSettings, WatcherSettings, WorkerSettings
 from postwire.store import accounts
 from postwire.store.pool import Pool, make_pool, transaction
 from postwire_worker.budget import Budget
 from postwire_worker.dialer import Dialer
 from postwire_worker.imap import make_ssl_context
+from postwire_worker.proxy import make_proxy
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,16 @@ class Runtime:
         self.redis.close()
 
 
+def make_dialer(settings: DialerSettings) -> Dialer:
+    """The way to mail servers and token endpoints, as the operator has set it.
+
+    Raises:
+        SettingsError: the file of authorities cannot be used.
+    """
+    proxy = make_proxy(settings.mail_proxy.get_secret_value()) if settings.mail_proxy else None
+    return Dialer(make_ssl_context(settings.imap_ca_file), settings.allowed_networks, proxy)
+
+
 def make_runtime(
     settings: WorkerSettings | WatcherSettings, connections: int, audit_hours: float = 0
 ) -> Runtime:
@@ -99,7 +110,7 @@ def make_runtime(
         redis=client,
         broker=make_broker(client),
         keyring=keyring,
-        dialer=Dialer(make_ssl_context(settings.imap_ca_file), settings.allowed_networks),
+        dialer=make_dialer(settings),
         holder=holder,
         budget=Budget(pool, holder, settings.host_connections or None),
         providers=make_providers(settings.oauth_providers.get_secret_value()),

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode
 
-import httpx
+import httpcore
 import msgspec
 
 from postwire.errors import (
@@ -24,17 +27,18 @@ from postwire.errors import (
 )
 from postwire.metrics import OAUTH_REFRESHES
 from postwire.oauth import Provider
-from postwire_worker.dialer import Dialer
+from postwire_worker.dialer import TRIES, Dialer
 
 #: Seconds for all of it, however slowly the answer comes.
 LIMIT = 20.0
-#: The same for one wait, and less for a connection: another address may do.
-_TIMEOUT = httpx.Timeout(LIMIT, connect=LIMIT / 4)
-_PORTS = {"https": 443, "http": 80}
 #: Bytes of an answer; the largest tokens have some thousand.
 _ROOM = 64 * 1024
 #: An encoded body could be a thousand times as large as what came.
-_HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}
+_HEADERS: dict[str | bytes, str | bytes] = {
+    "Accept": "application/json",
+    "Accept-Encoding": "identity",
+    "Content-Type": "application/x-www-form-urlencoded",
+}
 #: Seconds that a token is taken to last where the provider does not say (§5.1), and at most.
 _USUAL = 60 * 60.0
 _LONGEST = 24 * 60 * 60.0
@@ -98,7 +102,9 @@ class _Failure(msgspec.Struct):
 
 
 def refresh(provider: Provider, refresh_token: str, dialer: Dialer) -> Granted:
-    """Ask for a new access token; takes `LIMIT` at most.
+    """Ask for a new access token; nothing is said to the provider after `LIMIT`.
+
+    A name or a connection that is being waited for by then is waited for to its own end.
 
     Raises:
         AuthenticationFailed: the user's grant is no longer good.
@@ -137,71 +143,92 @@ def _counted() -> Iterator[None]:
         OAUTH_REFRESHES.labels(outcome=outcome).inc()
 
 
+class _Stream(httpcore.AsyncNetworkStream):
+    """A connection of the dialer's; whoever asks keeps the time of everything."""
+
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, tls: ssl.SSLContext
+    ) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._tls = tls
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002, ASYNC109
+        return await self._reader.read(max_bytes)
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109
+        self._writer.write(buffer)
+        await self._writer.drain()
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,  # noqa: ARG002 - not the dialer's, see below
+        server_hostname: str | None = None,
+        timeout: float | None = None,  # noqa: ARG002, ASYNC109
+    ) -> _Stream:
+        await self._writer.start_tls(self._tls, server_hostname=server_hostname)
+        return self
+
+    async def aclose(self) -> None:
+        self._writer.close()
+
+
+class _Network(httpcore.AsyncNetworkBackend):
+    """The dialer, as httpcore wants one: it resolves and connects, and no one else does."""
+
+    def __init__(self, dialer: Dialer) -> None:
+        self._dialer = dialer
+
+    async def connect_tcp(self, host: str, port: int, *_: Any, **__: Any) -> _Stream:
+        # Less than all of the time for each address: another may do.
+        timeout = LIMIT / TRIES
+        connection = await asyncio.to_thread(self._dialer.connect, host, port, timeout)
+        reader, writer = await asyncio.open_connection(sock=connection)
+        return _Stream(reader, writer, self._dialer.ssl_context)
+
+
 async def _post(provider: Provider, form: dict[str, str], dialer: Dialer) -> _Answer:
     # Asynchronous for the sake of one timeout over everything: a byte now and then keeps within
     # all others.
     try:
         async with (
             asyncio.timeout(LIMIT),
-            # A redirect would carry the secrets elsewhere, and so would a proxy that happens to be
-            # in the environment.
-            httpx.AsyncClient(
-                verify=dialer.ssl_context, timeout=_TIMEOUT, trust_env=False, follow_redirects=False
-            ) as client,
-            _posted(client, provider.token_url, form, dialer) as response,
+            httpcore.AsyncConnectionPool(
+                # Never used: it would have the dialer's offer HTTP to mail servers, too (ALPN).
+                ssl_context=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+                network_backend=_Network(dialer),
+            ) as pool,
+            # It follows no redirect, which would carry the secrets elsewhere, and asks the
+            # environment for no proxy.
+            pool.stream(
+                "POST", provider.token_url, headers=_HEADERS, content=urlencode(form).encode()
+            ) as response,
         ):
             body = await _body(provider.name, response)
-            return _Answer(response.status_code, response.headers.get("Retry-After", ""), body)
+            return _Answer(response.status, _retry_after(response), body)
     except AddressForbidden:
         raise Misconfigured(
             f"{provider.name} leads to a private or reserved address; "
             "whoever runs Postwire has to look at POSTWIRE_ALLOWED_NETWORKS."
         ) from None
-    except (TimeoutError, httpx.TimeoutException):
+    except TimeoutError:
         raise TransientError(f"{provider.name} does not answer in time.") from None
-    except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError):
+    except (httpcore.ProtocolError, OSError, UnicodeError):
         raise TransientError(f"{provider.name} cannot be reached.") from None
 
 
-@asynccontextmanager
-async def _posted(
-    client: httpx.AsyncClient, url: str, form: dict[str, str], dialer: Dialer
-) -> AsyncIterator[httpx.Response]:
-    """The answer of the first address that can be connected to."""
-    parts = httpx.URL(url)
-    host = parts.raw_host.decode()
-    port = parts.port or _PORTS[parts.scheme]
-    # The address is connected to; the name is who has to be there.
-    headers = {**_HEADERS, "Host": parts.netloc.decode()}
-    failure: Exception = httpx.ConnectError("the name has no address")
-    for _, (address, *_) in await asyncio.to_thread(dialer.resolve, host, port):
-        request = client.build_request(
-            "POST",
-            parts.copy_with(host=address),
-            data=form,
-            headers=headers,
-            extensions={"sni_hostname": host},
-        )
-        try:
-            response = await client.send(request, stream=True)
-        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            failure = error
-            continue
-        try:
-            yield response
-        finally:
-            await response.aclose()
-        return
-    raise failure
-
-
-async def _body(name: str, response: httpx.Response) -> bytes:
+async def _body(name: str, response: httpcore.Response) -> bytes:
     body = bytearray()
-    async for piece in response.aiter_raw():
+    async for piece in response.aiter_stream():
         body += piece
         if len(body) > _ROOM:
             raise _nonsense(name)
     return bytes(body)
+
+
+def _retry_after(response: httpcore.Response) -> str:
+    said = [value for name, value in response.headers if name.lower() == b"retry-after"]
+    return said[0].decode("latin-1") if said else ""
 
 
 def _read(name: str, answer: _Answer) -> Granted:
