@@ -352,10 +352,12 @@ def test_a_forged_address_helps_nobody_to_guess_tokens(api: Api, redis_url: str)
     assert ask(api, "192.0.2.251") == 429
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "::"])
 def test_the_address_is_the_one_that_a_trusted_proxy_names(
-    database_url: str, redis_url: str, tmp_path: Path
+    host: str, database_url: str, redis_url: str, tmp_path: Path
 ) -> None:
-    env = environment(database_url, redis_url) | {"POSTWIRE_TRUSTED_PROXIES": "127.0.0.0/8"}
+    env = environment(database_url, redis_url)
+    env |= {"POSTWIRE_TRUSTED_PROXIES": "127.0.0.0/8", "POSTWIRE_API_HOST": host}
     with running(env, tmp_path / "log") as api:
         use_up(redis_url, "192.0.2.1")
         # When someone behind the proxy guesses, and claims to pass others' requests on

@@ -6,6 +6,9 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
+from ipaddress import IPv4Network, IPv6Network
+from itertools import chain
 from types import FrameType
 
 import uvicorn
@@ -67,12 +70,19 @@ def _config(settings: ApiSettings, app: Litestar) -> uvicorn.Config:
         server_header=False,
         # Anybody can send the header; without a proxy to believe it is not even read.
         proxy_headers=bool(settings.trusted_proxies),
-        forwarded_allow_ips=list(map(str, settings.trusted_proxies)),
+        forwarded_allow_ips=list(chain.from_iterable(map(_as_seen, settings.trusted_proxies))),
         ws="none",
         limit_concurrency=_CONNECTIONS,
         timeout_keep_alive=_KEEP_ALIVE,
         timeout_graceful_shutdown=_GRACE,
     )
+
+
+def _as_seen(network: IPv4Network | IPv6Network) -> Iterator[str]:
+    """The network as peers of it appear: at `::` as IPv4-mapped (RFC 4291 §2.5.5.2), too."""
+    yield str(network)
+    if network.version == 4:  # noqa: PLR2004 - of IP
+        yield f"::ffff:{network.network_address}/{96 + network.prefixlen}"
 
 
 def _serve_ops(settings: ApiSettings, app: Litestar) -> None:
