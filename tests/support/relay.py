@@ -87,8 +87,9 @@ class Relay:
                 self._threads.discard(thread)
 
         thread = threading.Thread(target=run)
-        self._threads.add(thread)
+        # Not before it was started: `close` may join it at once.
         thread.start()
+        self._threads.add(thread)
         return thread
 
     def _connect(self, client: socket.socket) -> None:
