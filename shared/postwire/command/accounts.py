@@ -8,7 +8,7 @@ from typing import Any, get_args
 import click
 
 from postwire.command import story
-from postwire.command.console import about, as_json, fill, out, plain, table
+from postwire.command.console import about, as_json, fill, listing, out, plain, table
 from postwire.command.database import opened
 from postwire.command.times import briefly, when
 from postwire.model import Account, AccountState
@@ -82,23 +82,24 @@ def show(*, which: str, json_: bool) -> int:
     window = "all" if found.window_days is None else f"{found.window_days} days"
     every = "never by itself" if found.sync_every is None else f"every {found.sync_every} s"
     by = f"access by the provider {found.oauth_provider}" if found.oauth_provider else "a password"
-    for name, value in (
-        ("account", found.id),
-        ("address", found.address),
-        ("user", found.user_id),
-        ("server", f"{found.host}:{found.port}, security {found.security}"),
-        ("username", found.username),
-        ("credential", by),
-        ("mailboxes", ", ".join(found.mailboxes) if found.mailboxes else "INBOX and Sent"),
-        ("window", window),
-        ("synced", every),
-        ("state", f"{found.state} since {when(found.state_since, now)}"),
-        ("reason", found.state_reason),
-        ("added", when(found.created_at, now)),
-        ("looked at", when(found.last_synced_at, now)),
-        ("position", f"epoch {found.epoch}, revision {found.revision}"),
-    ):
-        out(fill(f"{name:<12}{plain(value)}", indent=12, first=0))
+    listing(
+        (
+            ("account", found.id),
+            ("address", found.address),
+            ("user", found.user_id),
+            ("server", f"{found.host}:{found.port}, security {found.security}"),
+            ("username", found.username),
+            ("credential", by),
+            ("mailboxes", ", ".join(found.mailboxes) if found.mailboxes else "INBOX and Sent"),
+            ("window", window),
+            ("synced", every),
+            ("state", f"{found.state} since {when(found.state_since, now)}"),
+            ("reason", found.state_reason),
+            ("added", when(found.created_at, now)),
+            ("looked at", when(found.last_synced_at, now)),
+            ("position", f"epoch {found.epoch}, revision {found.revision}"),
+        )
+    )
     return 0
 
 

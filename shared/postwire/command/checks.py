@@ -22,7 +22,7 @@ from postwire.settings import (
     load,
 )
 from postwire.store import inspection, server
-from postwire.store.pool import make_pool, transaction
+from postwire.store.pool import Pool, make_pool, transaction
 
 #: Seconds that the clocks of database and processes may differ.
 _CLOCKS = 5.0
@@ -67,10 +67,11 @@ def database() -> Iterator[Finding]:
         return
     yield from _server(found)
     if found.migrated:
-        with closing(make_pool(url, 1, prepare=False)) as pool, transaction(pool) as connection:
-            crew = inspection.crew(connection)
-        yield from _crew(crew)
-        yield from _keys(url)
+        with closing(make_pool(url, 1, prepare=False)) as pool:
+            with transaction(pool) as connection:
+                crew = inspection.crew(connection)
+            yield from _crew(crew)
+            yield from _keys(pool)
 
 
 def _unset(what: str, error: SettingsError) -> Iterator[Finding]:
@@ -125,13 +126,12 @@ def _crew(crew: inspection.Crew) -> Iterator[Finding]:
         )
 
 
-def _keys(url: str) -> Iterator[Finding]:
+def _keys(pool: Pool) -> Iterator[Finding]:
     """Whether the keys open what they have sealed."""
     try:
         keyring = load(KeysSettings, typos=False).keyring()
-        with closing(make_pool(url, 1, prepare=False)) as pool:
-            keys.check(pool, keyring)
-            strangers = {id_ for id_ in keys.status(pool) if id_} - set(keyring.keys)
+        keys.check(pool, keyring)
+        strangers = {id_ for id_ in keys.status(pool) if id_} - set(keyring.keys)
     except SettingsError as error:
         if "POSTWIRE_CREDENTIAL_KEYS: is missing" in str(error):
             yield from _unset("keys", error)

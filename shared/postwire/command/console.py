@@ -58,6 +58,13 @@ def fill(text: str, indent: int = 0, first: int | None = None) -> str:
     )
 
 
+def listing(pairs: Sequence[tuple[str, object]]) -> None:
+    """Write what is known of one thing, a name and a value a line, the values below each other."""
+    width = max(len(name) for name, _ in pairs) + len(_GAP)
+    for name, value in pairs:
+        out(fill(f"{name:<{width}}{plain(value)}", indent=width, first=0))
+
+
 def table(
     header: Sequence[str], rows: Sequence[Sequence[Any]], notes: Sequence[str | None] = ()
 ) -> None:

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import click
 
-from postwire.command.console import about, as_json, fill, out, plain, say, table
+from postwire.command.console import about, as_json, listing, out, say, table
 from postwire.command.database import opened
 from postwire.command.times import briefly, parse, when
 from postwire.errors import Conflict, QueueUnavailable, SettingsError
@@ -104,21 +104,22 @@ def show(*, id_: str, json_: bool) -> int:
     if json_:
         as_json(found)
         return 0
-    for name, value in (
-        ("job", found.id),
-        ("account", found.account_id),
-        ("user", found.user_id),
-        ("asked for", f"{when(found.created_at, now)} by {found.reason}, queue {found.queue}"),
-        ("state", found.state),
-        ("due", when(found.run_at, now)),
-        ("started", when(found.started_at, now)),
-        ("ended", when(found.finished_at, now)),
-        ("held by", _held(found)),
-        ("attempts", f"{found.attempts} of {store.ATTEMPTS} failed"),
-        ("found", f"{found.found} messages"),
-        ("error", found.error),
-    ):
-        out(fill(f"{name:<11}{plain(value)}", indent=11, first=0))
+    listing(
+        (
+            ("job", found.id),
+            ("account", found.account_id),
+            ("user", found.user_id),
+            ("asked for", f"{when(found.created_at, now)} by {found.reason}, queue {found.queue}"),
+            ("state", found.state),
+            ("due", when(found.run_at, now)),
+            ("started", when(found.started_at, now)),
+            ("ended", when(found.finished_at, now)),
+            ("held by", _held(found)),
+            ("attempts", f"{found.attempts} of {store.ATTEMPTS} failed"),
+            ("found", f"{found.found} messages"),
+            ("error", found.error),
+        )
+    )
     return 0
 
 
