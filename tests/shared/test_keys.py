@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from uuid import uuid4
 
 import pytest
 
@@ -13,9 +12,10 @@ from postwire import keys
 from postwire.credentials import Keyring, key_id, make_keyring
 from postwire.errors import SettingsError
 from postwire.keys import Rotation
-from postwire.model import Account, AccountId
+from postwire.model import Account
 from postwire.store import accounts, oauth_tokens
 from postwire.store.pool import Pool, make_pool, transaction
+from support import rows
 
 K1, K2 = f"k1:{'A' * 43}=", f"k2:{'B' * 42}A="
 OLD, BOTH, NEW = make_keyring(K1), make_keyring(f"{K2},{K1}"), make_keyring(K2)
@@ -29,21 +29,7 @@ def store(database_url: str) -> Iterator[Pool]:
 
 
 def add(store: Pool, secret: str, keyring: Keyring = OLD, provider: str | None = None) -> Account:
-    id_ = AccountId(str(uuid4()))
-    with transaction(store) as connection:
-        return accounts.add(
-            connection,
-            id_,
-            user_id="ann",
-            address=f"{id_}@example.com",
-            host="imap.example.com",
-            port=993,
-            security="tls",
-            username="ann",
-            credential=keyring.seal(id_, secret, "refresh token" if provider else "password"),
-            window_days=30,
-            oauth_provider=provider,
-        )
+    return rows.sealed(store, keyring, secret, provider)
 
 
 def enter(store: Pool, account: Account, password: str, keyring: Keyring) -> None:

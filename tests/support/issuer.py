@@ -13,14 +13,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any, TypeAlias
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
-from support.sso import HOST, Misbehaviour, send
+from support.sso import HOST, Misbehaviour, send, serving
 
 ISSUER = "https://id.example.com/realms/staff"
 
@@ -106,20 +106,8 @@ def issuer(tls: ssl.SSLContext | None = None) -> Iterator[Issuer]:
                     return
                 send(self, 200, json.dumps({"keys": state.keys}).encode())
 
-    server = ThreadingHTTPServer((HOST, 0), Handler)
-    server.daemon_threads = True
-    if tls:
-        # Not at accept, or who refuses the certificate would end the server.
-        server.socket = tls.wrap_socket(
-            server.socket, server_side=True, do_handshake_on_connect=False
-        )
-    state.port = server.server_port
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield state
-    finally:
-        state.over.set()
-        server.shutdown()
-        server.server_close()
-        thread.join(10)
+    with serving(Handler, tls) as state.port:
+        try:
+            yield state
+        finally:
+            state.over.set()

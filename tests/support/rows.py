@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from uuid import uuid4
 
+from postwire.credentials import Keyring
 from postwire.model import (
     Account,
     AccountId,
@@ -40,18 +41,37 @@ def let_time_pass(store: Pool, seconds: float) -> None:
 
 def account(store: Pool, user: str = "ann", address: str = "ann@example.com") -> Account:
     """A new account; nobody can open its credential."""
+    return _add(store, AccountId(str(uuid4())), user, address, b"sealed")
+
+
+def sealed(store: Pool, keyring: Keyring, secret: str, provider: str | None = None) -> Account:
+    """A new account whose password, or whose grant by the provider, is `secret`."""
+    id_ = AccountId(str(uuid4()))
+    credential = keyring.seal(id_, secret, "refresh token" if provider else "password")
+    return _add(store, id_, "ann", f"{id_}@example.com", credential, provider)
+
+
+def _add(
+    store: Pool,
+    id_: AccountId,
+    user: str,
+    address: str,
+    credential: bytes,
+    provider: str | None = None,
+) -> Account:
     with transaction(store) as connection:
         return accounts.add(
             connection,
-            AccountId(str(uuid4())),
+            id_,
             user_id=user,
             address=address,
             host="imap.example.com",
             port=993,
             security="tls",
             username=address,
-            credential=b"sealed",
+            credential=credential,
             window_days=30,
+            oauth_provider=provider,
         )
 
 

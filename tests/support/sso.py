@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -141,15 +142,30 @@ def sso() -> Iterator[Sso]:
                 return
             send(self, *state.refresh(form))
 
-    server = ThreadingHTTPServer((HOST, 0), Handler)
+    with serving(Handler) as state.port:
+        try:
+            yield state
+        finally:
+            state.over.set()
+
+
+@contextmanager
+def serving(
+    handler: type[BaseHTTPRequestHandler], tls: ssl.SSLContext | None = None
+) -> Iterator[int]:
+    """Let `handler` answer, a thread each; the port."""
+    server = ThreadingHTTPServer((HOST, 0), handler)
     server.daemon_threads = True
-    state.port = server.server_port
+    if tls:
+        # Not at accept, or who refuses the certificate would end the server.
+        server.socket = tls.wrap_socket(
+            server.socket, server_side=True, do_handshake_on_connect=False
+        )
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
-        yield state
+        yield server.server_port
     finally:
-        state.over.set()
         server.shutdown()
         server.server_close()
         thread.join(10)

@@ -6,15 +6,13 @@ import json
 import signal
 import subprocess
 from collections.abc import Iterator
-from uuid import uuid4
 
 import psycopg
 import pytest
 
 from postwire.credentials import make_keyring
-from postwire.model import AccountId
-from postwire.store import accounts
 from postwire.store.pool import Pool, make_pool, transaction
+from support import rows
 from support.command import POSTWIRE, environment, postwire
 from support.processes import eventually
 
@@ -31,21 +29,8 @@ def store(database_url: str) -> Iterator[Pool]:
 
 def fill(store: Pool, count: int) -> None:
     """Accounts with passwords that the first key has sealed."""
-    with transaction(store) as connection:
-        for _ in range(count):
-            id_ = AccountId(str(uuid4()))
-            accounts.add(
-                connection,
-                id_,
-                user_id="ann",
-                address=f"{id_}@example.com",
-                host="imap.example.com",
-                port=993,
-                security="tls",
-                username="ann",
-                credential=OLD.seal(id_, "secret"),
-                window_days=30,
-            )
+    for _ in range(count):
+        rows.sealed(store, OLD, "secret")
 
 
 def test_the_key_is_changed_step_by_step(store: Pool) -> None:
