@@ -21,7 +21,7 @@ from support.mailbox import MailUser
 
 #: Words of each character set.
 _WORDS = {
-    "utf-8": "meeting invoice café naïve Größe señor список 東京 report deadline thanks draft",
+    "utf-8": "meeting invoice report deadline thanks draft please review café plan Größe budget",
     "us-ascii": "please find attached the report for the last quarter and let me know about it",
     "iso-8859-1": "façade élève déjà garçon Übung schön señorita año mañana crème brûlée",
     "iso-8859-15": "prix en € œuvre cœur Žižek déjà façade élève",

@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
 
 #: Characters of a word that count; what is longer is found by its beginning.
 MAX_WORD = 64
 
 #: Letters that Unicode does not take for an accented form of another one.
-_STROKED = str.maketrans(
-    {"ø": "o", "ł": "l", "đ": "d", "ħ": "h", "\u0131": "i", "æ": "ae", "œ": "oe"}
-)
+_STROKED = {"ø": "o", "ł": "l", "đ": "d", "ħ": "h", "\u0131": "i", "æ": "ae", "œ": "oe"}
+_IS_STROKED = re.compile(f"[{''.join(_STROKED)}]")
 #: Accents of Latin, Greek and Cyrillic; the marks of other scripts are letters of theirs.
 _ACCENTS = re.compile("[\u0300-\u036f]+")
 _ASCII = re.compile(r"[a-z0-9]+")
@@ -28,7 +26,9 @@ _UNSPACED = (
 )
 #: Vowel signs of Hebrew, Arabic and the scripts of India, which `\w` leaves out.
 _SIGNS = "\u0591-\u05c7\u0610-\u065f\u0900-\u0903\u093a-\u0dff"
-_WORD = re.compile(rf"[{_UNSPACED}]+|(?:(?![{_UNSPACED}])(?:[^\W_]|[{_SIGNS}]))+")
+_RUN = re.compile(rf"[\w{_SIGNS}{_UNSPACED}]+")
+#: A run may go from one kind of script to the other.
+_PIECE = re.compile(rf"[{_UNSPACED}]+|[^{_UNSPACED}]+")
 _IS_UNSPACED = re.compile(rf"[{_UNSPACED}]")
 
 
@@ -37,33 +37,45 @@ def fold(text: str) -> str:
     if text.isascii():
         return text.lower()
     plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
-    bare = _ACCENTS.sub("", plain).translate(_STROKED)
+    bare = _IS_STROKED.sub(lambda found: _STROKED[found[0]], _ACCENTS.sub("", plain))
     return unicodedata.normalize("NFC", bare)
 
 
 def runs(text: str) -> list[str]:
     """The words of `text`, folded; what has no spaces is one run."""
     folded = fold(text)
-    pattern = _ASCII if folded.isascii() else _WORD
-    return pattern.findall(folded)
+    if folded.isascii():
+        return _ASCII.findall(folded)
+    # An underscore is a letter to the pattern, and none to us.
+    found = _RUN.findall(folded.replace("_", " "))
+    return [piece for run in found for piece in _cut(run)]
 
 
-def placed(text: str, most: int) -> Iterator[tuple[int, str]]:
+def _cut(run: str) -> list[str]:
+    return [run] if run.isascii() else _PIECE.findall(run)
+
+
+def placed(text: str, most: int) -> list[tuple[int, str]]:
     """The words of a stored `text`, each with its place, from 0 to below `most`.
 
     The last character of a run without spaces shares its place with the pair that it ends, so that
     one character alone is found anywhere in the run, and what follows still follows.
     """
+    found: list[tuple[int, str]] = []
     at = 0
     for run in runs(text):
-        pieces = pairs(run)
-        for place, piece in enumerate(pieces, at):
-            if place >= most:
-                return
-            yield place, piece
-        at += len(pieces)
-        if len(pieces[-1]) > 1 and unspaced(run):
-            yield at - 1, run[-1]
+        if at >= most:
+            break
+        if unspaced(run):
+            pieces = pairs(run)
+            found += enumerate(pieces, at)
+            at += len(pieces)
+            if len(run) > 1:
+                found.append((at - 1, run[-1]))
+        else:
+            found.append((at, run[:MAX_WORD]))
+            at += 1
+    return [one for one in found if one[0] < most] if at > most else found
 
 
 def pairs(run: str) -> list[str]:

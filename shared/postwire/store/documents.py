@@ -8,6 +8,7 @@ it, `t:` for who received it, `s:` for the subject; `h:attachment`.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -92,22 +93,26 @@ class _Document:
         self._places[mark] = []
 
     def add(self, text: str, weight: str, field_: str | None = None) -> None:
-        last = self._at
-        for place, word in words.placed(text[:INDEXED], _LAST_PLACE - self._at):
-            last = self._at + place
-            for name in (word, f"{field_}:{word}") if field_ else (word,):
-                self._place(name, f"{last}{weight}")
+        found = words.placed(text[:INDEXED], _LAST_PLACE - self._at)
+        by_word: defaultdict[str, list[int]] = defaultdict(list)
+        for place, word in found:
+            by_word[word].append(self._at + place)
+        for word, numbers in by_word.items():
+            places = [f"{number}{weight}" for number in numbers[:_PLACES]]
+            self._place(word, places)
+            if field_:
+                self._place(f"{field_}:{word}", places)
+        last = self._at + found[-1][0] if found else self._at
         self._at = min(last + _GAP, _LAST_PLACE)
 
-    def _place(self, name: str, place: str) -> None:
-        places = self._places.get(name)
-        if places is None:
-            self._room -= len(name.encode())
-            if self._room < 0:
-                return
-            places = self._places[name] = []
-        if len(places) < _PLACES:
-            places.append(place)
+    def _place(self, name: str, places: list[str]) -> None:
+        known = self._places.get(name)
+        if known is not None:
+            known += places[: _PLACES - len(known)]
+            return
+        self._room -= len(name.encode())
+        if self._room >= 0:
+            self._places[name] = places.copy()
 
     def text(self) -> str:
         # Letters and digits, and the signs of the marks: nothing that would end the quotes.
