@@ -33,6 +33,7 @@ FENCES = {
     "imapclient": (
         "services/sync-worker/postwire_worker/client.py",
         "services/sync-worker/postwire_worker/imap.py",
+        "services/sync-worker/postwire_worker/parsing.py",
     ),
     "click": ("shared/postwire/command/",),
     "imaplib": (

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from imapclient.exceptions import ProtocolError
-from imapclient.response_parser import parse_response
 
 from postwire.errors import CapabilityMissing, PermanentError, ServerBusy
 from postwire.metrics import IMAP_CONNECTIONS
@@ -28,6 +27,7 @@ from postwire_worker import client as limits
 from postwire_worker.answers import Items, Listed, State, Structure
 from postwire_worker.client import Client, border, log_in
 from postwire_worker.dialer import Dialer
+from postwire_worker.parsing import parse
 
 #: Bytes of a header block that are read; more than this is no header.
 HEADER_LIMIT = 256 * 1024
@@ -178,7 +178,7 @@ class Session:
         )
         with border("fetch", self._client.host):
             for said in self._client.uid_fetch_streamed(f"{first}:{last}", items, FLAGS_ROOM):
-                yield answers.flagged(said, parse_response)
+                yield answers.flagged(said, parse)
 
     def uid_fetch_structures(self, uids: Sequence[int], *, parts: bool = True) -> list[Structure]:
         """Flags, INTERNALDATE, size, header block and, with `parts`, BODYSTRUCTURE (§7.4.2).
@@ -251,7 +251,7 @@ class Session:
         with border("fetch", self._client.host):
             data = self._fetch_data(",".join(map(str, uids)), f"({' '.join(items)})")
             try:
-                return answers.by_uid(parse_response(data), set(uids))
+                return answers.by_uid(parse(data), set(uids))
             except (ProtocolError, ValueError, TypeError, LookupError, RecursionError) as error:
                 # The answer was read to its end; it is its content that makes no sense.
                 kind = type(error).__name__
