@@ -12,8 +12,9 @@ from typing import TypeAlias
 
 from psycopg import Connection
 from psycopg.rows import TupleRow
+from psycopg.types.json import Jsonb
 
-from postwire.model import Flagged, Incoming, Mailbox, MailboxId, MessageId
+from postwire.model import AccountId, Flagged, Incoming, Mailbox, MailboxId, MessageId
 
 #: The mailboxes that are labels of one other, by what they are named in `Incoming.labels`.
 Labels: TypeAlias = Mapping[str, MailboxId]
@@ -48,19 +49,59 @@ def add(
     added: Sequence[tuple[MessageId, Incoming | Flagged]],
 ) -> None:
     """Place each message in the labels it names, under its UID in `mailbox`."""
-    if not any(one.labels for _, one in added):
+    labels = of_mailbox(connection, mailbox) if any(one.labels for _, one in added) else {}
+    _insert(
+        connection,
+        mailbox.account_id,
+        uidvalidity,
+        [(label, id_, one) for id_, one in added for label in find(labels, one.labels or ())],
+    )
+
+
+def place(
+    connection: Connection[TupleRow],
+    mailbox: Mailbox,
+    uidvalidity: int,
+    added: Sequence[tuple[MessageId, Incoming]],
+) -> None:
+    """Place each message in the mailbox, and in the labels it names."""
+    places = [(mailbox.id, id_, one) for id_, one in added]
+    _insert(connection, mailbox.account_id, uidvalidity, places)
+    add(connection, mailbox, uidvalidity, added)
+
+
+def _insert(
+    connection: Connection[TupleRow],
+    account_id: AccountId,
+    uidvalidity: int,
+    places: Sequence[tuple[MailboxId, MessageId, Incoming | Flagged]],
+) -> None:
+    if not places:
         return
-    labels = of_mailbox(connection, mailbox)
-    connection.cursor().executemany(
+    # One statement for all: what it triggers costs as much for one placement as for a hundred.
+    connection.execute(
         """
         INSERT INTO placement (account_id, mailbox_id, uidvalidity, uid, message_id, flags, modseq)
-        VALUES (%s, %s, %s, %s, %s, %s, %s)
+        SELECT %s, mailbox, %s, uid, message, flags, modseq
+          FROM jsonb_to_recordset(%s)
+            AS placed (mailbox bigint, message bigint, uid bigint, flags text[], modseq bigint)
         ON CONFLICT DO NOTHING
         """,
         [
-            [mailbox.account_id, label, uidvalidity, one.uid, id_, list(one.flags), one.modseq]
-            for id_, one in added
-            for label in find(labels, one.labels or ())
+            account_id,
+            uidvalidity,
+            Jsonb(
+                [
+                    {
+                        "mailbox": mailbox,
+                        "message": id_,
+                        "uid": one.uid,
+                        "flags": one.flags,
+                        "modseq": one.modseq,
+                    }
+                    for mailbox, id_, one in places
+                ]
+            ),
         ],
     )
 

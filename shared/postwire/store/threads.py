@@ -35,11 +35,10 @@ _ESCAPED = re.compile(r"\\(.)")
 _Appearance: TypeAlias = tuple[float, int, str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Arrival:
-    """A message that has no thread yet."""
+    """A message that has no thread yet; none equals another, whatever they say."""
 
-    id: MessageId
     headers: Headers
     internaldate: datetime
     server_thread: str | None = None
@@ -79,13 +78,13 @@ def join(
     account_id: AccountId,
     revision: int,
     arrivals: Sequence[Arrival],
-) -> None:
-    """Give each of `arrivals` its thread, in the caller's transaction.
+) -> dict[Arrival, ThreadId]:
+    """The thread of each of `arrivals`, for the caller to write, in the same transaction.
 
     Messages whose thread becomes part of another one are stamped with `revision`.
     """
     if not arrivals:
-        return
+        return {}
     keys = {key for arrival in arrivals for key in _keys(arrival)}
     known = _find_threads(connection, account_id, keys)
     groups = _grouped(arrivals, known)
@@ -95,7 +94,7 @@ def join(
         if merged := sorted(group.threads - {group.thread}):
             _merge(connection, account_id, revision, merged, into=group.thread)
     _add_references(connection, account_id, groups, known)
-    _set_threads(connection, account_id, groups)
+    return {arrival: group.thread for group in groups for arrival in group.arrivals}
 
 
 def catch_up(connection: Connection[TupleRow], account_id: AccountId) -> bool:
@@ -109,8 +108,9 @@ def catch_up(connection: Connection[TupleRow], account_id: AccountId) -> bool:
     arrivals = _unthreaded(connection, account_id)
     if row is None or not arrivals:
         return False
-    join(connection, account_id, row[0], arrivals)
-    _set_direction(connection, account_id, arrivals)
+    joined = join(connection, account_id, row[0], list(arrivals.values()))
+    _set_threads(connection, account_id, {id_: joined[one] for id_, one in arrivals.items()})
+    _set_direction(connection, account_id, list(arrivals))
     return len(arrivals) == CATCH_UP
 
 
@@ -321,20 +321,21 @@ def _add_references(
 
 
 def _set_threads(
-    connection: Connection[TupleRow], account_id: AccountId, groups: Sequence[_Group]
+    connection: Connection[TupleRow], account_id: AccountId, thread_of: dict[MessageId, ThreadId]
 ) -> None:
-    joined = [(arrival.id, group.thread) for group in groups for arrival in group.arrivals]
     connection.execute(
         """
         UPDATE message SET thread_id = joined.thread
           FROM unnest(%s::bigint[], %s::bigint[]) AS joined (id, thread)
          WHERE message.account_id = %s AND message.id = joined.id
         """,
-        [[id_ for id_, _ in joined], [thread for _, thread in joined], account_id],
+        [list(thread_of), list(thread_of.values()), account_id],
     )
 
 
-def _unthreaded(connection: Connection[TupleRow], account_id: AccountId) -> list[Arrival]:
+def _unthreaded(
+    connection: Connection[TupleRow], account_id: AccountId
+) -> dict[MessageId, Arrival]:
     cursor = connection.cursor(row_factory=dict_row)
     found = cursor.execute(
         """
@@ -346,7 +347,7 @@ def _unthreaded(connection: Connection[TupleRow], account_id: AccountId) -> list
         """,
         [account_id, CATCH_UP],
     )
-    return [Arrival(row["id"], _headers(row), row["internaldate"]) for row in found]
+    return {row["id"]: Arrival(_headers(row), row["internaldate"]) for row in found}
 
 
 def _headers(row: dict[str, Any]) -> Headers:
@@ -364,7 +365,7 @@ def _headers(row: dict[str, Any]) -> Headers:
 
 
 def _set_direction(
-    connection: Connection[TupleRow], account_id: AccountId, arrivals: Sequence[Arrival]
+    connection: Connection[TupleRow], account_id: AccountId, ids: Sequence[MessageId]
 ) -> None:
     """Older releases told the direction by the mailbox a message was first found in."""
     connection.execute(
@@ -380,5 +381,5 @@ def _set_direction(
                               AND placement.message_id = message.id
                               AND special_use IN ('\Sent', '\Drafts')))
         """,
-        {"account": account_id, "ids": [arrival.id for arrival in arrivals]},
+        {"account": account_id, "ids": ids},
     )
