@@ -20,7 +20,7 @@ RECORDS = LINES | st.tuples(LINES.map(lambda line: line + b"{3}"), st.sampled_fr
 FETCHED: list[Any] = [
     (
         (
-            rb'7 (UID 9 FLAGS (\Seen $Label) INTERNALDATE "01-Jan-2024 00:03:00 +0000" RFC822.SIZE 123'
+            rb'7 (UID 9 FLAGS (\Seen) INTERNALDATE "01-Jan-2024 00:03:00 +0000" RFC822.SIZE 7'
             rb' BODYSTRUCTURE (("TEXT" "PLAIN" ("CHARSET" "utf-8") NIL NIL "7BIT" 12 3 NIL NIL)'
             rb'("APPLICATION" "PDF" ("NAME" "a \"b\".pdf") NIL NIL "BASE64" 22 NIL NIL) "MIXED")'
             rb" BODY[HEADER]<0> {7}"

@@ -50,7 +50,8 @@ _WORDS = 500
 _WORD = b"=?"
 #: A line with those that continue it (RFC 5322 §2.2.3).
 _UNFOLDED = re.compile(rb"[^\n]+(?:\n[ \t][^\n]*)*")
-_SPACE = re.compile(r"[\s\u200b-\u200d\u034f\ufeff\u00ad]+")
+#: What is not seen and is no space to Python; senders fill previews with it.
+_INVISIBLE = re.compile(r"[\u200b-\u200d\u034f\ufeff\u00ad]+")
 
 
 def headers(block: bytes) -> tuple[Headers, str | None]:
@@ -260,7 +261,7 @@ def _joined(texts: Sequence[str]) -> str | None:
 
 
 def _spaced(text: str) -> str:
-    return _SPACE.sub(" ", text).strip()
+    return " ".join(_INVISIBLE.sub(" ", text).split())
 
 
 def _visible(html: str) -> str:
