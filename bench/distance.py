@@ -42,6 +42,8 @@ async def main(port: int, round_trip: float) -> None:
         await asyncio.gather(
             _carry(reader, back, round_trip / 2), _carry(there, writer, round_trip / 2)
         )
+        back.close()
+        writer.close()
 
     server = await asyncio.start_server(accept, HOST, 0, limit=_PIECE)
     print(server.sockets[0].getsockname()[1], flush=True)
@@ -71,9 +73,8 @@ async def _arrive(
         await asyncio.sleep(due - asyncio.get_running_loop().time())
         # What cannot be delivered is lost, as on any road; the reader learns of the end by itself.
         with suppress(OSError):
-            writer.write(data)
+            writer.write(data) if data else writer.write_eof()
             await writer.drain()
-    writer.close()
 
 
 if __name__ == "__main__":

@@ -171,6 +171,8 @@ async def _sample(
         first = 1
         while True:
             exists = await awaited.get()
+            while not awaited.empty():
+                exists = awaited.get_nowait()
             # NOOP, in the same round trip: what this connection was not told of it cannot read.
             await reading.command(b"NOOP", b"UID FETCH %d:* (FLAGS BODY.PEEK[])" % first)
             await echo.send_str(box.account_id)
