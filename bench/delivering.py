@@ -191,10 +191,12 @@ def _resolve(api: httpx.Client, box: Box, messages: Sequence[Message], heard: He
         message.hops |= {"stored": told.began, "published": published.at, "told": told.at}
     jobs = _jobs(api, box)
     for message in messages:
-        run = max((one for one in jobs if one[1] <= message.hops["stored"]), key=_started)
+        begun = [job for job in jobs if job[1] <= message.hops["stored"]]
+        # An account's first jobs are forgotten after a hundred more.
+        asked, started = max(begun, key=_started, default=(0.0, 0.0))
         # One that was asked to look again was asked before; when it was so is kept by nobody.
-        if run[0] >= message.hops["delivered"]:
-            message.hops |= {"asked": run[0], "started": run[1]}
+        if asked >= message.hops["delivered"]:
+            message.hops |= {"asked": asked, "started": started}
 
 
 def _first(events: Iterable[Told], revision: int) -> Told:
