@@ -86,9 +86,9 @@ class System:
                 assert api.delete(f"/api/accounts/{account['id']}").is_success
         self._wait_for_idle(0)
 
-    def wait_until_watched(self) -> None:
-        """Wait until the watcher has its one IDLE connection."""
-        self._wait_for_idle(1)
+    def wait_until_watched(self, accounts: int = 1) -> None:
+        """Wait until the watcher has an IDLE connection for each of so many accounts."""
+        self._wait_for_idle(accounts)
 
     def _wait_for_idle(self, connections: int) -> None:
         deadline = time.monotonic() + 20

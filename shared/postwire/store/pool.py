@@ -40,7 +40,6 @@ _LIMITS = (
     "SET LOCAL timezone = 'UTC'"
 )
 _BEGIN: LiteralString = f"BEGIN; {_LIMITS}"
-_SNAPSHOT: LiteralString = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {_LIMITS}"
 
 
 def make_pool(url: str, size: int, *, prepare: bool = True) -> Pool:
@@ -56,7 +55,7 @@ def make_pool(url: str, size: int, *, prepare: bool = True) -> Pool:
         timeout=WAIT,
         max_waiting=size * 50,
         max_lifetime=30 * 60,
-        check=ConnectionPool.check_connection,
+        check=_begin,
         open=True,
         kwargs={
             "connect_timeout": int(WAIT),
@@ -67,6 +66,15 @@ def make_pool(url: str, size: int, *, prepare: bool = True) -> Pool:
             "prepare_threshold": _PREPARE_AFTER if prepare else None,
         },
     )
+
+
+def _begin(connection: Connection[TupleRow]) -> None:
+    """Begin the transaction the connection is taken for; the pool takes another where it cannot.
+
+    So that it is alive costs no round trip of its own.
+    """
+    # Never prepared: it is several statements.
+    connection.execute(_BEGIN, prepare=False)
 
 
 def _configure(connection: Connection[TupleRow]) -> None:
@@ -82,7 +90,7 @@ def transaction(pool: Pool) -> Iterator[Connection[TupleRow]]:
         StoreUnavailable: the database does not answer, ended the connection, takes no writes, or
             has new columns since the statement was prepared.
     """
-    with _begun(pool, _BEGIN) as connection:
+    with _begun(pool) as connection:
         yield connection
 
 
@@ -93,16 +101,15 @@ def snapshot(pool: Pool) -> Iterator[Connection[TupleRow]]:
     Raises:
         StoreUnavailable: the database does not answer, or ended the connection.
     """
-    with _begun(pool, _SNAPSHOT) as connection:
+    with _begun(pool) as connection:
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         yield connection
 
 
 @contextmanager
-def _begun(pool: Pool, begin: LiteralString) -> Iterator[Connection[TupleRow]]:
+def _begun(pool: Pool) -> Iterator[Connection[TupleRow]]:
     try:
         with pool.connection() as connection:
-            # Never prepared: it is several statements.
-            connection.execute(begin, prepare=False)
             yield connection
     except (PoolTimeout, TooManyRequests):
         raise StoreUnavailable("The database does not answer right now.") from None

@@ -92,6 +92,20 @@ def test_a_connection_that_was_cut_costs_one_caller_at_most(store: Pool, databas
     assert pool.check(store) is None
 
 
+def test_a_connection_that_is_cut_while_nobody_has_it_costs_no_caller_anything(
+    store: Pool, database_url: str
+) -> None:
+    # Given a connection that the server ended after it was given back
+    with transaction(store) as connection:
+        pid = connection.info.backend_pid
+    with psycopg.connect(database_url, autocommit=True) as admin:
+        admin.execute("SELECT pg_terminate_backend(%s)", [pid])
+    # When one is wanted again
+    with transaction(store) as connection:
+        # Then it is another one
+        assert connection.info.backend_pid != pid
+
+
 def test_a_database_that_takes_no_writes_does_not_answer(store: Pool) -> None:
     # Given a database that has become a standby, as far as anyone can tell
     with pytest.raises(StoreUnavailable), transaction(store) as connection:  # noqa: PT012
