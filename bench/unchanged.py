@@ -46,7 +46,7 @@ WORDS = (
     "syncs a watcher is told of changes by IDLE and asks nothing; every nine minutes it renews "
     "IDLE, which is the second row, and tells of INBOX alone. The predecessor fetches and parses "
     "all of INBOX again and asks the database for each message: measured with {refetched} "
-    "messages that it had stored before, as a program with its start in it; for the budgets it is "
+    "messages that it had stored before, without the start of the program; for the budgets it is "
     "taken as growing with the messages. imapflow asks for the STATUS of all mailboxes by one "
     "LIST, over a connection of its own, in a program that has warmed up. mbsync is a whole "
     "program each time, as cron starts it. What a client asks that remembers nothing of the "
@@ -207,8 +207,8 @@ def _refetch(server: Dovecot, database: str) -> tuple[float | None, ...]:
 
     refetch()
     sessions = wire.sessions(user)
-    ran = refetch()
-    return (None, None, wire.carried(user, sessions), 1000 * ran.cpu, 1000 * ran.seconds)
+    spent = msgspec.json.decode(refetch().stdout, type=Spent)
+    return (None, None, wire.carried(user, sessions), spent.cpu, spent.wall)
 
 
 def _changes(bench: _Bench) -> dict[str, tuple[float, ...]]:
@@ -239,7 +239,9 @@ def _budgets(rows: dict[str, tuple[float | None, ...]]) -> list[Budget]:
     refetch = (rows[REFETCH][-1] or 0) * MESSAGES / REFETCHED
     login = (
         f"A login and logout alone take {floor_wall:.1f} ms and {floor_cpu:.2f} ms of CPU by "
-        f"imapclient; where the connection is kept it is {kept_wall:.2f} and {kept_cpu:.2f} ms."
+        f"imapclient; where the connection is kept it is {kept_wall:.2f} and {kept_cpu:.2f} ms. Of "
+        "our CPU 29 % connect and log in, 23 % read the LIST, 19 % look for messages set aside "
+        "(cProfile): a sync asks PostgreSQL nine times."
     )
     return [
         Budget(
@@ -252,6 +254,7 @@ def _budgets(rows: dict[str, tuple[float | None, ...]]) -> list[Budget]:
             "time, fetching 10,000 again over renewing IDLE",
             refetch / kept_wall,
             at_least=100_000,
+            obstacle="Leaving IDLE and entering it again are two round trips to Dovecot.",
         ),
         Budget("bytes of a mailbox", (sent + read) / MAILBOXES, "B", at_most=500),
         Budget("client CPU of a mailbox", cpu / MAILBOXES, "ms", at_most=0.1, obstacle=login),

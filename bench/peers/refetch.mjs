@@ -3,6 +3,9 @@ import imaps from "imap-simple";
 import { simpleParser } from "mailparser";
 import { open, row } from "./mail_table.mjs";
 
+// Without the start of the program.
+const began = performance.now();
+const before = process.cpuUsage();
 const { HOST: host, PORT: port, LOGIN: user, PASSWORD: password } = process.env;
 const table = await open();
 const connection = await imaps.connect({
@@ -21,5 +24,10 @@ for (const message of messages) {
   }
 }
 connection.end();
-console.log(JSON.stringify({ stored: await table.count() }));
+const { user: own, system } = process.cpuUsage(before);
+console.log(JSON.stringify({
+  stored: await table.count(),
+  wall: performance.now() - began,
+  cpu: (own + system) / 1000,
+}));
 await table.close();
