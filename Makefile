@@ -60,6 +60,8 @@ test-tools:
 .venv/bench: .venv/installed requirements-bench.txt bench/peers/package-lock.json
 	@echo "Installing what is measured against …"
 	@VIRTUAL_ENV=.venv $(BIN)/uv pip install -q --require-hashes -r requirements-bench.txt
+	@# As the images do.
+	@$(BIN)/python -m compileall -q .venv/lib $(MEMBERS)
 	@$(BIN)/python -m postwire_demo.node bench/peers ci --no-audit --no-fund --ignore-scripts
 	@touch $@
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import psutil
 
+from support.proc import peak_memory
+
 
 @dataclass(frozen=True, slots=True)
 class Ran:
@@ -20,7 +22,7 @@ class Ran:
     seconds: float
     #: Seconds of CPU, user and system, of it and all whose end it waited for.
     cpu: float
-    #: The most memory it ever had, in MB.
+    #: The most memory it ever had, in MB; looked at 20 times a second.
     peak: float
     stdout: str
 
@@ -35,16 +37,41 @@ def run(command: Sequence[str], timeout: float, env: Mapping[str, str] | None = 
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env)  # noqa: S603
     limit = threading.Timer(timeout, process.kill)
     limit.start()
+    peak = [0.0]
+    ended = threading.Event()
+    looks = threading.Thread(target=_look, args=[process.pid, peak, ended], daemon=True)
+    looks.start()
     with process.stdout:  # type: ignore[union-attr]
         stdout = process.stdout.read()  # type: ignore[union-attr]
     # Not `process.wait`, which does not tell what it cost.
     _, status, usage = os.wait4(process.pid, 0)
     limit.cancel()
+    ended.set()
+    looks.join()
     process.returncode = os.waitstatus_to_exitcode(status)
     took = time.monotonic() - began
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command, stdout)
-    return Ran(took, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, stdout)
+    return Ran(took, usage.ru_utime + usage.ru_stime, peak[0], stdout)
+
+
+def _look(pid: int, peak: list[float], ended: threading.Event) -> None:
+    # Not wait4's ru_maxrss: that counts what we had ourselves when we started the program.
+    while not ended.wait(0.05):
+        with suppress(OSError):
+            peak[0] = max(peak[0], peak_memory(pid))
+
+
+def child(name: str) -> int:
+    """The id of the process of that name that we have started.
+
+    Raises:
+        LookupError: there is none, or more than one.
+    """
+    found = [one.pid for one in psutil.Process().children() if one.name() == name]
+    if len(found) != 1:
+        raise LookupError(f"{len(found)} processes are called {name}")
+    return found[0]
 
 
 def cpu(pid: int) -> float:
