@@ -275,8 +275,8 @@ def _budgets(few: _Figures, many: _Figures) -> tuple[Budget, ...]:
             "Connections of one process",
             many.connections,
             at_least=10_000,
-            obstacle=f"Not measured: {MANY:,} were held, in the time that there is; the table shows "
-            "how little the cost of one changes with their number.",
+            obstacle=f"Not measured: {MANY:,} were held, in the time that there is; by the table "
+            "the cost of one hardly changes with their number.",
         ),
     )
 
