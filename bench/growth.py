@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import secrets
 import tempfile
@@ -284,7 +285,7 @@ def settled(plan: str) -> str:
     )
     plan = re.sub(r"(_)[0-7](_\w+_idx|_pkey)", r"\1n\2", plan)
     plan = re.sub(r"shared .*", _pages, plan)
-    return "\n".join(line.rstrip() for line in without(plan.splitlines(), "(never executed)"))
+    return "\n".join(line.rstrip() for line in executed(plan.splitlines()))
 
 
 def _pages(buffers: re.Match[str]) -> str:
@@ -292,15 +293,18 @@ def _pages(buffers: re.Match[str]) -> str:
     return f"{sum(map(int, re.findall(r'(?:hit|read)=([0-9]+)', buffers[0])))} pages"
 
 
-def without(lines: list[str], words_: str) -> Iterator[str]:
-    """The lines but those with the words, and what hangs from them."""
-    depth = None
-    for line in lines:
-        indent = len(line) - len(line.lstrip())
-        if depth is not None and indent > depth:
+def executed(lines: list[str]) -> Iterator[str]:
+    """The lines without the nodes that were never executed, unless something below them was."""
+    depths = [len(line) - len(line.lstrip()) for line in lines]
+    upto = 0
+    for n, line in enumerate(lines):
+        if n < upto:
             continue
-        depth = indent if words_ in line else None
-        if depth is None:
+        below = itertools.takewhile(lambda m: depths[m] > depths[n], range(n + 1, len(lines)))  # noqa: B023
+        tree = [n, *below]
+        if "(never executed)" in line and not any("(actual" in lines[m] for m in tree):
+            upto = tree[-1] + 1
+        else:
             yield line
 
 
