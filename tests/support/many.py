@@ -16,7 +16,8 @@ _MESSAGES: LiteralString = """
                          internaldate, addresses, size, direction, snippet, has_attachments,
                          added_revision, revision, thread_id)
     SELECT %(account)s, sha256(n::text::bytea), '<' || n || '@example.com>', NULL, '{}',
-           'Message ' || n, now(), '2024-01-01'::timestamptz + n * interval '1 minute',
+           'Message ' || n, now(),
+           '2024-01-01'::timestamptz + n * make_interval(mins => %(apart)s),
            '{"from_": [["Bob", "bob@example.com"]], "to": [["", "ann@example.com"]]}',
            1000, 'inbound', repeat('Words of message ' || n || ' ', 8), n %% 7 = 0,
            n / 50 + 1, n / 50 + 1,
@@ -43,7 +44,8 @@ _PLACEMENTS: LiteralString = r"""
       FROM message
       JOIN mailbox ON mailbox.account_id = message.account_id AND mailbox.name =
            CASE WHEN message.id %% 2000 = 7 THEN 'Rare'
-                WHEN internaldate < '2024-01-01'::timestamptz + %(many)s * interval '6 seconds'
+                WHEN internaldate
+                     < '2024-01-01'::timestamptz + %(many)s * make_interval(secs => 6 * %(apart)s)
                 THEN 'Old' ELSE 'INBOX' END
      WHERE message.account_id = %(account)s
 """
@@ -68,14 +70,15 @@ _REFERENCES: LiteralString = """
 _REVISION: LiteralString = "UPDATE account SET revision = %(many)s / 50 + 1 WHERE id = %(account)s"
 
 
-def fill(url: str, account_id: AccountId, many: int) -> None:
-    """Give the account so many messages, the oldest first."""
+def fill(url: str, account_id: AccountId, many: int, apart: int = 1) -> None:
+    """Give the account so many messages, the oldest first, so many minutes apart."""
     with psycopg.connect(url) as connection:
         row = connection.execute("SELECT setval('thread_id', nextval('thread_id') + 10000000)")
         (first,) = row.fetchone() or (0,)
         # The rows fit together; to have each foreign key looked up takes most of the time.
         connection.execute("SET LOCAL session_replication_role = replica")
-        what: Params = {"account": account_id, "many": many, "first": first - 9_000_000}
+        what: Params = {"account": account_id, "many": many, "first": first - 9_000_000,
+                        "apart": apart}  # fmt: skip
         for statement in (_MESSAGES, _THREADS, _MAILBOXES, _PLACEMENTS, _THREAD_MAILBOXES,
                           _REFERENCES, _REVISION):  # fmt: skip
             connection.execute(statement, what)
@@ -93,4 +96,6 @@ def explain(connection: psycopg.Connection[Any], tell: Callable[[str], object]) 
     connection.execute("LOAD 'auto_explain'")
     connection.execute("SET LOCAL auto_explain.log_level = notice")
     connection.execute("SET LOCAL auto_explain.log_analyze = on")
+    connection.execute("SET LOCAL auto_explain.log_buffers = on")
+    connection.execute("SET LOCAL auto_explain.log_timing = off")
     connection.execute("SET LOCAL auto_explain.log_min_duration = 0")

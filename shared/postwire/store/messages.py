@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, LiteralString
 
 from psycopg import Connection
 from psycopg.rows import TupleRow, dict_row
@@ -288,6 +288,70 @@ def _sources(added: Iterable[_Added]) -> list[documents.Source]:
     ]
 
 
+#: Messages of a mailbox that are sorted; of more, some are soon met by going through the account's.
+_FEW = 500
+_NEWEST: LiteralString = """
+    SELECT newest.*, placed.mailboxes, placed.flags
+      FROM account
+      CROSS JOIN LATERAL (
+            SELECT message.*
+              FROM message
+             WHERE message.account_id = account.id AND expunged_at IS NULL
+               AND (internaldate, message.id) < (coalesce(%(at)s::timestamptz, 'infinity'),
+                                                 coalesce(%(id)s::bigint, 0))
+             ORDER BY internaldate DESC, message.id DESC
+             LIMIT %(limit)s) AS newest
+      CROSS JOIN placed(newest.account_id, newest.id)
+     WHERE account.user_id = %(user_id)s
+       AND (%(account_id)s::uuid IS NULL OR account.id = %(account_id)s)
+     ORDER BY newest.internaldate DESC, newest.id DESC
+     LIMIT %(limit)s
+"""
+# Whether a message lies there is a scalar: EXISTS would be hashed, all placements of the account.
+# No message there is newer than the newest of its threads: what is above need not be looked at.
+_NEWEST_IN_MAILBOX: LiteralString = """
+    SELECT newest.*, placed.mailboxes, placed.flags
+      FROM account
+      JOIN mailbox ON mailbox.account_id = account.id AND mailbox.name = %(mailbox)s
+      CROSS JOIN LATERAL (
+            SELECT count(*) <= %(few)s AS few
+              FROM (SELECT FROM placement
+                     WHERE account_id = account.id AND mailbox_id = mailbox.id
+                     LIMIT %(few)s + 1) AS first) AS holds
+      CROSS JOIN LATERAL (
+           (SELECT message.*
+              FROM message
+             WHERE holds.few AND message.account_id = account.id AND expunged_at IS NULL
+               AND message.id = ANY (ARRAY(
+                   SELECT message_id FROM placement
+                    WHERE account_id = account.id AND mailbox_id = mailbox.id))
+               AND (internaldate, message.id) < (coalesce(%(at)s::timestamptz, 'infinity'),
+                                                 coalesce(%(id)s::bigint, 0))
+             ORDER BY internaldate DESC, message.id DESC
+             LIMIT %(limit)s)
+            UNION ALL
+           (SELECT message.*
+              FROM message
+             WHERE NOT holds.few AND message.account_id = account.id AND expunged_at IS NULL
+               AND internaldate <= (SELECT newest_at FROM thread_mailbox
+                                     WHERE account_id = account.id AND mailbox_id = mailbox.id
+                                       AND newest_at IS NOT NULL
+                                     ORDER BY newest_at DESC LIMIT 1)
+               AND (internaldate, message.id) < (coalesce(%(at)s::timestamptz, 'infinity'),
+                                                 coalesce(%(id)s::bigint, 0))
+               AND (SELECT true FROM placement
+                     WHERE account_id = account.id AND message_id = message.id
+                       AND mailbox_id = mailbox.id LIMIT 1)
+             ORDER BY internaldate DESC, message.id DESC
+             LIMIT %(limit)s)) AS newest
+      CROSS JOIN placed(newest.account_id, newest.id)
+     WHERE account.user_id = %(user_id)s
+       AND (%(account_id)s::uuid IS NULL OR account.id = %(account_id)s)
+     ORDER BY newest.internaldate DESC, newest.id DESC
+     LIMIT %(limit)s
+"""
+
+
 def list_of_user(
     connection: Connection[TupleRow],
     user_id: str,
@@ -302,32 +366,12 @@ def list_of_user(
     `before` is the (internaldate, id) of the last one seen. Each account gives its own newest,
     from its index; what is left is to merge so few.
     """
-    internaldate, id_ = before or (None, None)
+    at, id_ = before or (None, None)
     cursor = connection.cursor(row_factory=dict_row)
     listed = cursor.execute(
-        """
-        SELECT newest.*, placed.mailboxes, placed.flags
-          FROM account
-          CROSS JOIN LATERAL (
-                SELECT message.*
-                  FROM message
-                 WHERE message.account_id = account.id AND expunged_at IS NULL
-                   AND (%(internaldate)s::timestamptz IS NULL
-                        OR (internaldate, message.id) < (%(internaldate)s, %(id)s))
-                   AND (%(mailbox)s::text IS NULL OR EXISTS (
-                        SELECT FROM placement JOIN mailbox ON mailbox.id = placement.mailbox_id
-                         WHERE placement.account_id = account.id
-                           AND placement.message_id = message.id AND mailbox.name = %(mailbox)s))
-                 ORDER BY internaldate DESC, message.id DESC
-                 LIMIT %(limit)s) AS newest
-          CROSS JOIN placed(newest.account_id, newest.id)
-         WHERE account.user_id = %(user_id)s
-           AND (%(account_id)s::uuid IS NULL OR account.id = %(account_id)s)
-         ORDER BY newest.internaldate DESC, newest.id DESC
-         LIMIT %(limit)s
-        """,
-        {"user_id": user_id, "account_id": account_id, "mailbox": mailbox,
-         "internaldate": internaldate, "id": id_, "limit": limit},
+        _NEWEST if mailbox is None else _NEWEST_IN_MAILBOX,
+        {"user_id": user_id, "account_id": account_id, "mailbox": mailbox, "few": _FEW,
+         "at": at, "id": id_, "limit": limit},
     )  # fmt: skip
     return [from_row(row) for row in listed]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 
@@ -11,7 +12,7 @@ from postwire.errors import CursorMoved, NotFound
 from postwire.model import Address, Attachment, Cursor, MessageId, SetAside
 from postwire.store import accounts, mailboxes, messages
 from postwire.store.pool import Pool, transaction
-from support import rows
+from support import many, rows
 
 
 def subjects(store: Pool, user: str = "ann") -> list[str]:
@@ -223,6 +224,50 @@ def test_the_list_is_ordered_and_goes_on_after_a_position(store: Pool) -> None:
             seen.append(page[0].id)
     # Then each came once, in one order
     assert seen == [4, 3, 2, 1]
+
+
+@pytest.mark.parametrize("few", [0, 500])
+def test_a_small_and_a_large_mailbox_are_listed_alike(
+    store: Pool, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    # Given a mailbox that counts as small, or as large; one message lies there twice, and its
+    # newest one in the other, too, where an answer to the oldest is the newest of all
+    monkeypatch.setattr(messages, "_FEW", few)
+    account = rows.active(store)
+    box, other = rows.mailbox(store, account), rows.mailbox(store, account, "Other")
+    letters = [rows.incoming(uid) for uid in (1, 2, 3)]
+    rows.store_batch(store, rows.batch(box, *letters, replace(letters[1], uid=9)))
+    answer = rows.incoming(4, in_reply_to="<1@example.com>")
+    rows.store_batch(store, rows.batch(other, replace(letters[2], uid=5), answer))
+    # When it is listed one by one
+    listed: list[str] = []
+    before = None
+    with transaction(store) as connection:
+        while page := messages.list_of_user(
+            connection, "ann", account_id=None, mailbox="INBOX", before=before, limit=1
+        ):
+            listed += [one.headers.subject for one in page]
+            before = page[-1].internaldate, page[-1].id
+    # Then each of its messages is there once, the newest first
+    assert listed == ["Message 3", "Message 2", "Message 1"]
+
+
+def test_no_list_of_a_mailbox_goes_through_all_messages(store: Pool, database_url: str) -> None:
+    # Given an account of 20,000 messages, the oldest 2,000 of which lie in a mailbox of their own
+    account = rows.active(store)
+    many.fill(database_url, account.id, 20_000)
+    many.analyze(database_url)
+    plans: list[str] = []
+    # When the first pages of mailboxes are read
+    with transaction(store) as connection:
+        many.explain(connection, plans.append)
+        for mailbox in ("INBOX", "Old", "Rare"):
+            assert messages.list_of_user(
+                connection, "ann", account_id=account.id, mailbox=mailbox, before=None, limit=51
+            )
+    # Then no more is looked at than of a mailbox that counts as small
+    read = [int(n) for plan in plans for n in re.findall(r"\(actual rows=(\d+)", plan)]
+    assert 51 <= max(read) <= 501
 
 
 def test_nobody_reads_the_message_of_another(store: Pool) -> None:
