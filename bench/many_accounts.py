@@ -140,7 +140,7 @@ def _tables(
     return [
         Table(
             f"{ACCOUNTS} accounts with {MESSAGES} new messages each",
-            ("messages/s", "CPU ms/message", "memory MB"),
+            ("messages/s", "CPU ms/message", "of all processes", "memory MB"),
             {name: runs[name].figures for name in all_at_once},
             chart="bars",
             drawn="messages/s",

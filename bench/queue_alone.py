@@ -84,10 +84,11 @@ class Queues:
                 "Dramatiq": lambda: self.stock.enqueue(stock.nothing.message(time.time())),
                 "BullMQ": lambda: asker.ask("none", accounts=[""], person=True),
             }
-            for ask in asks.values():
+            for name, ask in asks.items():
                 # Connections are made, and programs loaded: nobody waits for that each time.
                 ask()
-            time.sleep(2)
+                until(lambda name=name: not self._left(name))  # type: ignore[misc]
+            time.sleep(1)
             self.client.delete(nothing.WAITS, stock.WAITS)
             first = len(self._bullmq_waits())
             idle = _idle(workers)

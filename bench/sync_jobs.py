@@ -45,8 +45,9 @@ class Run:
     messages: int
     #: When each account was done.
     ended: list[float]
-    #: Seconds of CPU of the workers.
+    #: Seconds of CPU of the workers, and of all processes, servers and who asks among them.
     cpu: float
+    cpu_of_all: float
     #: MB that the workers had at most, all together.
     memory: float
     #: Seconds from a person's request until its job began, and until it ended.
@@ -60,8 +61,9 @@ class Run:
 
     @property
     def figures(self) -> list[float]:
-        """Messages a second, ms of CPU for each, MB."""
-        return [self.rate, self.cpu / self.messages * 1000, self.memory]
+        """Messages a second, ms of CPU for each by the workers and by all, MB."""
+        each = [cpu / self.messages * 1000 for cpu in (self.cpu, self.cpu_of_all)]
+        return [self.rate, *each, self.memory]
 
     @property
     def fairness(self) -> list[float]:
@@ -92,7 +94,7 @@ class Postwire:
         """
         workers = [one for one in self.system.services if one.name.startswith("sync-worker")]
         began, before = self._clock(), self._stored()
-        used = _cpu(workers)
+        used, used_by_all = _cpu(workers), cost.cpu(os.getpid())
         self.database.execute(
             """
             UPDATE account SET next_sync_at = now() - (id = ANY(%s))::integer * interval '1 second'
@@ -113,6 +115,7 @@ class Postwire:
             messages=self._stored() - before,
             ended=[at - first for at in ended],
             cpu=_cpu(workers) - used,
+            cpu_of_all=cost.cpu(os.getpid()) - used_by_all,
             memory=sum(peak_memory(one.process.pid) for one in workers),
             begun_after=[begun for begun, _ in waits],
             ended_after=[done for _, done in waits],
@@ -190,6 +193,7 @@ class Peers:
             ]
             asker = stack.enter_context(bullmq.asker(self.env))
             used = sum(cost.cpu(one.pid) for one in workers)
+            used_by_all = cost.cpu(os.getpid())
             began = asker.ask("sync", accounts=accounts)
 
             def told(*, person: bool) -> list[dict[str, Any]]:
@@ -210,6 +214,7 @@ class Peers:
                 messages=self._stored(),
                 ended=[one["finished"] / 1000 - began for one in told(person=False)],
                 cpu=sum(cost.cpu(one.pid) for one in workers) - used,
+                cpu_of_all=cost.cpu(os.getpid()) - used_by_all,
                 memory=sum(peak_memory(one.pid) for one in workers),
                 begun_after=[(one["started"] - one["asked"]) / 1000 for one in told(person=True)],
                 ended_after=[(one["finished"] - one["asked"]) / 1000 for one in told(person=True)],
@@ -223,7 +228,8 @@ class Peers:
         broker = RedisBroker(client=client, namespace=stock.NAMESPACE)  # type: ignore[no-untyped-call]
         with dramatiq(self.env, self.folder, "sync", PROCESSES, THREADS) as workers:
             until(lambda: len(client.keys(f"{stock.NAMESPACE}:__heartbeats__")) > 0)
-            used, began = cost.cpu(workers.pid), time.time()
+            used, used_by_all = cost.cpu(workers.pid), cost.cpu(os.getpid())
+            began = time.time()
             for account in accounts:
                 broker.enqueue(stock.sync.message(account))
             until(lambda: int(client.llen(stock.ENDED)) == len(accounts), PATIENCE)
@@ -231,6 +237,7 @@ class Peers:
                 messages=self._stored() - before,
                 ended=[float(at) - began for at in client.lrange(stock.ENDED, 0, -1)],
                 cpu=cost.cpu(workers.pid) - used,
+                cpu_of_all=cost.cpu(os.getpid()) - used_by_all,
                 memory=cost.memory(workers.pid),
             )
 
