@@ -26,8 +26,8 @@ from postwire_worker.client import cut_overdue
 from postwire_worker.ending import leave, on_signal
 from postwire_worker.runtime import Runtime, make_runtime
 
-#: Milliseconds between looks at an idle queue; Dramatiq's own second is too long for a push.
-_WORKER_TIMEOUT = 50
+#: Milliseconds that a thread with nothing to do waits until it looks whether it is to end.
+_WORKER_TIMEOUT = 500
 #: Milliseconds that running jobs have to come to their end.
 _SHUTDOWN = 4_000
 #: Seconds between two signs of life, of this process and for what it holds.
