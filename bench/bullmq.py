@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,8 @@ from postwire_demo.processes import spawn, stop, wait_until
 PROGRAM = str(Path(__file__).parent / "peers/bullmq.mjs")
 #: Seconds a worker has to end its jobs.
 _STOP = 10.0
+#: Seconds until jobs must have been added.
+_ANSWER = 60.0
 
 
 @contextmanager
@@ -46,13 +49,22 @@ class Asker:
         self._process = process
 
     def ask(self, queue: str, **what: object) -> float:
-        """Add jobs, as bullmq.mjs says; the moment before they were, in seconds since 1970."""
+        """Add jobs, as bullmq.mjs says; the moment before they were, in seconds since 1970.
+
+        Raises:
+            RuntimeError: it has ended, or took too long and was killed.
+        """
         assert self._process.stdin  # noqa: S101 - a pipe
         assert self._process.stdout  # noqa: S101 - a pipe
         self._process.stdin.write(msgspec.json.encode({"queue": queue} | what).decode() + "\n")
         self._process.stdin.flush()
-        answer = msgspec.json.decode(self._process.stdout.readline(), type=dict[str, float])
-        return answer["asked"] / 1000
+        limit = threading.Timer(_ANSWER, self._process.kill)
+        limit.start()
+        line = self._process.stdout.readline()
+        limit.cancel()
+        if not line:
+            raise RuntimeError("BullMQ adds no jobs")
+        return msgspec.json.decode(line, type=dict[str, float])["asked"] / 1000
 
 
 @contextmanager
