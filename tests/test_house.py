@@ -52,12 +52,13 @@ FENCES = {
     "jwt": ("shared/postwire/jwks.py", "shared/postwire/tokens.py"),
     "cryptography": ("shared/postwire/credentials.py", "shared/postwire/legacy.py"),
     "dramatiq": (
+        "shared/postwire/broker.py",
         "shared/postwire/jobs.py",
         "services/sync-worker/postwire_worker/__main__.py",
         "services/sync-worker/postwire_worker/actors.py",
-        "services/sync-worker/postwire_worker/runtime.py",
     ),
     "redis": (
+        "shared/postwire/broker.py",
         "shared/postwire/events.py",
         "shared/postwire/command/checks.py",
         "shared/postwire/jobs.py",

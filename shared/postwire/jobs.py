@@ -10,12 +10,12 @@ from collections.abc import Iterable
 
 import dramatiq
 import redis
-from dramatiq.brokers.redis import RedisBroker
 from dramatiq.errors import BrokerConnectionError
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
 
 from postwire import sentinel
+from postwire.broker import Broker
 from postwire.errors import QueueUnavailable
 from postwire.model import AccountId, JobId
 
@@ -42,7 +42,7 @@ def make_redis(url: str) -> redis.Redis:
     return redis.Redis.from_pool(pool)
 
 
-def make_broker(client: redis.Redis) -> RedisBroker:
+def make_broker(client: redis.Redis) -> Broker:
     """The broker on `client`, which its caller closes; without any middleware.
 
     No `Retries`: an attempt that failed is a row with a due time, which survives Redis and the
@@ -50,7 +50,7 @@ def make_broker(client: redis.Redis) -> RedisBroker:
     or `ShutdownNotifications`: an exception out of nowhere leaves locks behind that nobody opens
     again, the log's among them. The worker cuts connections instead.
     """
-    broker = RedisBroker(client=client, middleware=[])  # type: ignore[no-untyped-call]
+    broker = Broker(client=client, middleware=[])  # type: ignore[no-untyped-call]
     for queue in QUEUES:
         broker.declare_queue(queue)
     return broker
@@ -85,7 +85,7 @@ def enqueue_all(broker: dramatiq.Broker, asked: Iterable[tuple[JobId, str]]) -> 
         enqueue(broker, job_id, queue)
 
 
-def count_queued(broker: RedisBroker, queue: str) -> int:
+def count_queued(broker: Broker, queue: str) -> int:
     """How many messages are on their way: queued, or with a worker.
 
     Raises:

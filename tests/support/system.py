@@ -53,6 +53,13 @@ class System:
         ended = self.service(name)
         self.services[self.services.index(ended)] = services.start(name, self._values, self._logs)
 
+    def start_another(self, name: str) -> Service:
+        """Start one more process of that name, on ports of its own."""
+        another = services.start(name, self._values, self._logs)
+        self.services.append(another)
+        services.wait_until_ready([another])
+        return another
+
     def token(self, user: str) -> str:
         """A bearer token, as the platform around Postwire makes them."""
         return sign_bearer(self.jwt_secret, user, timedelta(hours=1))
@@ -139,8 +146,11 @@ def make_values(
 
 
 @contextmanager
-def run_everything() -> Iterator[tuple[System, Dovecot]]:
-    """Run Postwire, and every server it needs, with nothing in them; for the benchmarks."""
+def run_everything(**further: str) -> Iterator[tuple[System, Dovecot]]:
+    """Run Postwire, and every server it needs, with nothing in them; for the benchmarks.
+
+    `further` are settings by their names.
+    """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="postwire-bench-")))
         folder.chmod(0o755)
@@ -154,5 +164,5 @@ def run_everything() -> Iterator[tuple[System, Dovecot]]:
         services.migrate({"database_url": database}, folder / "migrate.log")
         binary = shutil.which("dovecot") or "/usr/sbin/dovecot"
         server = stack.enter_context(dovecot(binary, mail))
-        system = stack.enter_context(run_system(database, redis, folder))
+        system = stack.enter_context(run_system(database, redis, folder, **further))
         yield system, server

@@ -6,10 +6,12 @@ One process and no forks, so that its metrics are its own and Kubernetes does th
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from itertools import chain
 from queue import Empty, SimpleQueue
 
+import dramatiq
 import structlog
 from dramatiq import Worker
 
@@ -24,8 +26,8 @@ from postwire_worker.client import cut_overdue
 from postwire_worker.ending import leave, on_signal
 from postwire_worker.runtime import Runtime, make_runtime
 
-#: Milliseconds between looks at an idle queue; Dramatiq's own second is too long for a push.
-_WORKER_TIMEOUT = 50
+#: Milliseconds that a thread with nothing to do waits until it looks whether it is to end.
+_WORKER_TIMEOUT = 500
 #: Milliseconds that running jobs have to come to their end.
 _SHUTDOWN = 4_000
 #: Seconds between two signs of life, of this process and for what it holds.
@@ -45,14 +47,7 @@ def main() -> int:
     signals: SimpleQueue[None] = SimpleQueue()
     on_signal(lambda: signals.put(None))
     declare(runtime, attachment_limit=settings.attachment_limit_mb * 2**20)
-    worker = Worker(
-        runtime.broker,
-        queues=set(settings.worker_queues),
-        worker_threads=settings.worker_threads,
-        worker_timeout=_WORKER_TIMEOUT,
-    )
-    # A sync takes seconds: what waits here would be kept from a worker that is free.
-    worker.queue_prefetch = settings.worker_threads
+    worker = make_worker(runtime.broker, settings.worker_queues, settings.worker_threads)
     _beat(runtime)
     worker.start()
     port = ops.serve(
@@ -75,6 +70,16 @@ def main() -> int:
     _leave(runtime)
     runtime.close()
     return 0
+
+
+def make_worker(broker: dramatiq.Broker, queues: Iterable[str], threads: int) -> Worker:
+    """Dramatiq's worker with so many threads for the queues; it is not started yet."""
+    worker = Worker(
+        broker, queues=set(queues), worker_threads=threads, worker_timeout=_WORKER_TIMEOUT
+    )
+    # A sync takes seconds: what waits here would be kept from a worker that is free.
+    worker.queue_prefetch = threads
+    return worker
 
 
 def _told_to_stop(signals: SimpleQueue[None]) -> bool:

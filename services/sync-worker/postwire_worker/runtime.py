@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 import redis
-from dramatiq.brokers.redis import RedisBroker
 
 from postwire import events, keys
+from postwire.broker import Broker
 from postwire.credentials import Keyring
 from postwire.errors import ServerBusy
 from postwire.jobs import make_broker, make_redis
@@ -38,7 +38,7 @@ class Runtime:
 
     pool: Pool
     redis: redis.Redis
-    broker: RedisBroker
+    broker: Broker
     keyring: Keyring
     dialer: Dialer
     holder: str
