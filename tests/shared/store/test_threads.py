@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from postwire.model import Account, Address, Incoming, Mailbox, MessageId
 from postwire.store import accounts, mailboxes, messages, threads
 from postwire.store.pool import Pool, transaction
-from support import rows
+from support import many, rows
 
 
 def letter(
@@ -180,6 +181,36 @@ def test_a_thread_of_a_thousand_messages_is_one(
     store_in_turn(store, box, reversed(batches))
     # Then it is one
     assert told(store, account) == {frozenset(names)}
+
+
+def test_a_new_database_does_not_go_through_all_messages_for_each_that_comes(
+    store: Pool, box: Mailbox
+) -> None:
+    # Given a database that PostgreSQL knows nothing of yet, as in the first minutes of each
+    batches = [
+        [letter(f"{batch}-{n}", n=batch * 100 + n) for n in range(100)] for batch in range(3)
+    ]
+    box = store_in_turn(store, box, batches[:2])
+    # When a further batch is stored
+    plans: list[str] = []
+    what = rows.batch(
+        box,
+        *(
+            replace(one, uid=(box.cursor or rows.START).uidnext + n)
+            for n, one in enumerate(batches[2])
+        ),
+        before=box.cursor or rows.START,
+    )
+    with transaction(store) as connection:
+        many.explain(connection, plans.append)
+        connection.execute("SET LOCAL auto_explain.log_nested_statements = on")
+        messages.store(connection, what)
+    # Then what is looked up for each message is found by the index that has it
+    ours = [plan for plan in plans if re.search("wanted|FROM moved|LEFT JOIN LATERAL", plan)]
+    assert len(ours) == 3
+    used = {name for plan in ours for name in re.findall(r"using (message_\w+)", plan)}
+    kinds = {re.sub(r"message_\d+_", "", name) for name in used}
+    assert kinds == {"account_id_digest_key", "account_id_thread_id_internaldate_id_idx", "pkey"}
 
 
 def test_messages_of_a_thread_that_became_part_of_another_are_told_of_as_changed(
