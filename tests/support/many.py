@@ -62,6 +62,13 @@ _THREAD_MAILBOXES: LiteralString = """
      WHERE placement.message_id = message.id
      GROUP BY account_id, thread_id, mailbox_id
 """
+_MAILBOX_COUNTS: LiteralString = r"""
+    INSERT INTO mailbox_count (mailbox_id, messages, unread)
+    SELECT mailbox_id, count(*), count(*) FILTER (WHERE NOT ('\Seen' = ANY (flags)))
+      FROM placement
+     WHERE account_id = %(account)s
+     GROUP BY mailbox_id
+"""
 #: Each message's own id, as if it were hashed.
 _REFERENCES: LiteralString = """
     INSERT INTO thread_reference (account_id, message_id_hash, thread_id)
@@ -80,7 +87,7 @@ def fill(url: str, account_id: AccountId, many: int, apart: int = 1) -> None:
         what: Params = {"account": account_id, "many": many, "first": first - 9_000_000,
                         "apart": apart}  # fmt: skip
         for statement in (_MESSAGES, _THREADS, _MAILBOXES, _PLACEMENTS, _THREAD_MAILBOXES,
-                          _REFERENCES, _REVISION):  # fmt: skip
+                          _MAILBOX_COUNTS, _REFERENCES, _REVISION):  # fmt: skip
             connection.execute(statement, what)
 
 

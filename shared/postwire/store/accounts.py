@@ -346,15 +346,12 @@ def count_states(connection: Connection[TupleRow]) -> dict[str, int]:
 def unread_of_user(connection: Connection[TupleRow], user_id: str) -> dict[AccountId, int]:
     """Unread messages in the INBOX of each of the user's accounts (RFC 3501 §5.1)."""
     counted = connection.execute(
-        r"""
-        SELECT mailbox.account_id, count(*)
+        """
+        SELECT mailbox.account_id, counted.unread
           FROM account
           JOIN mailbox ON mailbox.account_id = account.id AND upper(mailbox.name) = 'INBOX'
-          JOIN placement ON placement.account_id = account.id
-                        AND placement.mailbox_id = mailbox.id
-                        AND NOT ('\Seen' = ANY (placement.flags))
-         WHERE account.user_id = %s
-         GROUP BY mailbox.account_id
+          JOIN mailbox_count AS counted ON counted.mailbox_id = mailbox.id
+         WHERE account.user_id = %s AND counted.unread > 0
         """,
         [user_id],
     )

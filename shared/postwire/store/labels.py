@@ -114,15 +114,22 @@ def take_away(
     told: Iterable[Flagged],
 ) -> None:
     """Take each message out of the labels it does not name any more."""
-    connection.cursor().executemany(
+    gone = [
+        (label, one.uid)
+        for one in told
+        if one.labels is not None
+        for label in set(labels.values()) - set(find(labels, one.labels))
+    ]
+    connection.execute(
         """
-        DELETE FROM placement
-         WHERE account_id = %s AND mailbox_id = ANY(%s) AND uidvalidity = %s AND uid = %s
+        DELETE FROM placement USING unnest(%s::bigint[], %s::bigint[]) AS gone (label, uid)
+         WHERE account_id = %s AND uidvalidity = %s
+           AND placement.mailbox_id = gone.label AND placement.uid = gone.uid
         """,
         [
-            [mailbox.account_id, sorted(set(labels.values()) - set(find(labels, one.labels))),
-             uidvalidity, one.uid]
-            for one in told
-            if one.labels is not None
+            [label for label, _ in gone],
+            [uid for _, uid in gone],
+            mailbox.account_id,
+            uidvalidity,
         ],
-    )  # fmt: skip
+    )

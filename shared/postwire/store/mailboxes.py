@@ -285,18 +285,14 @@ class Counted:
 
 
 def list_of_account(connection: Connection[TupleRow], account_id: AccountId) -> list[Counted]:
-    """The account's mailboxes by name, INBOX first."""
+    """The account's mailboxes by name, INBOX first; triggers keep the numbers (`mailbox_count`)."""
     cursor = connection.cursor(row_factory=dict_row)
     cursor.execute(
-        r"""
-        SELECT mailbox.*, counted.stored, counted.unread
+        """
+        SELECT mailbox.*, coalesce(counted.messages, 0) AS stored,
+               coalesce(counted.unread, 0) AS unread
           FROM mailbox
-          CROSS JOIN LATERAL (
-                SELECT count(*) AS stored,
-                       count(*) FILTER (WHERE NOT ('\Seen' = ANY (flags))) AS unread
-                  FROM placement
-                 WHERE placement.account_id = mailbox.account_id
-                   AND placement.mailbox_id = mailbox.id) AS counted
+          LEFT JOIN mailbox_count AS counted ON counted.mailbox_id = mailbox.id
          WHERE mailbox.account_id = %s
          ORDER BY upper(name) <> 'INBOX', name
         """,

@@ -73,17 +73,23 @@ def set_flags(
         return None
     stored = _stored(connection, mailbox.account_id)
     by_uid = {one.uid: one for one in said}
-    connection.cursor().executemany(
+    said_now = [
+        {"uid": uid, "flags": by_uid[uid].flags, "modseq": by_uid[uid].modseq} for uid, _ in changed
+    ]
+    connection.execute(
         """
-        UPDATE placement SET flags = %s, modseq = %s
-         WHERE account_id = %s AND mailbox_id = ANY(%s) AND uidvalidity = %s AND uid = %s
+        UPDATE placement SET flags = said.flags, modseq = said.modseq
+          FROM jsonb_to_recordset(%s) AS said (uid bigint, flags text[], modseq bigint)
+         WHERE account_id = %s AND mailbox_id = ANY(%s) AND uidvalidity = %s
+           AND placement.uid = said.uid
         """,
         [
-            [list(by_uid[uid].flags), by_uid[uid].modseq,
-             mailbox.account_id, [mailbox.id, *named.values()], _uidvalidity(mailbox), uid]
-            for uid, _ in changed
+            Jsonb(said_now),
+            mailbox.account_id,
+            [mailbox.id, *named.values()],
+            _uidvalidity(mailbox),
         ],
-    )  # fmt: skip
+    )
     if named and mailbox.cursor:
         told = [(message, by_uid[uid]) for uid, message in changed]
         uidvalidity = mailbox.cursor.uidvalidity

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
@@ -13,6 +14,7 @@ import psycopg
 import pytest
 
 from postwire.errors import StoreUnavailable
+from postwire.store import mailboxes
 from postwire.store import migrate as runner
 from postwire.store.pool import make_pool, transaction
 from support import rows
@@ -100,6 +102,40 @@ def test_conversations_of_mailboxes_that_an_older_release_stored_are_filled_in(
             (UUID(account_id), *others) for account_id, *others in kept
         ]
     assert len(kept) == 4
+
+
+#: What a release that counted messages when it was asked has.
+_BEFORE_0019 = """
+    DROP TRIGGER mailbox_count_insert ON placement;
+    DROP TRIGGER mailbox_count_delete ON placement;
+    DROP TRIGGER mailbox_count_update ON placement;
+    DROP FUNCTION mailbox_counted;
+    DROP TABLE mailbox_count;
+    DELETE FROM _yoyo_migration WHERE migration_id = '0019_mailbox_count';
+"""
+
+
+def test_messages_that_an_older_release_stored_are_counted(database_url: str) -> None:
+    # Given a release that has stored mail in two mailboxes, some of it read
+    store = make_pool(database_url, 1)
+    account = rows.active(store)
+    inbox, sent = (rows.mailbox(store, account, name) for name in ("INBOX", "Sent"))
+    with transaction(store) as connection:
+        connection.execute(_BEFORE_0019)
+    read = replace(rows.incoming(3), flags=("\\Seen",))
+    rows.store_batch(store, rows.batch(inbox, rows.incoming(1), rows.incoming(2), read))
+    rows.store_batch(store, rows.batch(sent, rows.incoming(1)))
+    store.close()
+    # When the next release migrates
+    ended = migrate(database_url)
+    # Then it knows how many there are
+    assert ended.returncode == 0, ended
+    store = make_pool(database_url, 1)
+    with transaction(store) as connection:
+        counted = mailboxes.list_of_account(connection, account.id)
+    store.close()
+    found = [(one.mailbox.name, one.messages, one.unread) for one in counted]
+    assert found == [("INBOX", 3, 2), ("Sent", 1, 1)]
 
 
 #: What a release that did not count the credentials of accounts has.
