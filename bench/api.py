@@ -242,8 +242,8 @@ def budgets(
         Budget("Sync now, 50 clients, CPU beside the INSERT and the RPUSH alone",
                ratio(together, ASK, BARE_ROW, 3), "x", at_most=3,
                obstacle="Four fifths of its samples are in the threads that wait for PostgreSQL: "
-                        "eight round trips, of which the pool's check, BEGIN, a savepoint and its "
-                        "release are four; the floor has four."),
+                        "seven round trips, of which BEGIN, a savepoint and its release are three; "
+                        "the floor has four."),
         Budget("A list of messages while 50 clients ask for syncs, p99",
                stalls["Postwire"][3] or 0, "ms", at_most=100,
                obstacle="Ten threads serve all handlers (`app.py`); a list waits for one behind "

@@ -17,6 +17,8 @@ from bench.result import Table, number
 #: Ours, a peer's, a floor's, and further lines.
 OURS, PEER, FLOOR = "#2563eb", "#94a3b8", "#cbd5e1"
 LINES = ("#2563eb", "#db2777", "#059669", "#d97706", "#7c3aed", "#0891b2", "#64748b", "#b91c1c")
+#: A line of many is named where its last figure is more than so many times its first.
+_GROWS = 3
 mpl.rcParams |= {
     "font.size": 10,
     "axes.spines.top": False,
@@ -41,7 +43,7 @@ def write(run: page.Run, docs: Path) -> None:
 
 
 def _draw(table: Table) -> Figure:
-    figure = Figure(figsize=(7.2, 0.9 + 0.36 * max(len(table.rows), 5 * (table.chart == "lines"))))
+    figure = Figure(figsize=(7.2, 0.9 + 0.36 * (9 if table.chart == "lines" else len(table.rows))))
     axes = figure.subplots()
     _bars(axes, table) if table.chart == "bars" else _lines(axes, table)
     return figure
@@ -62,12 +64,26 @@ def _bars(axes: Axes, table: Table) -> None:
 
 
 def _lines(axes: Axes, table: Table) -> None:
-    for (name, row), colour in zip(table.rows.items(), LINES * len(table.rows), strict=False):
-        axes.plot(list(table.columns), list(row), marker="o", color=colour, label=name)
+    # Where there are many, those are named that grow.
+    many = len(table.rows) > len(LINES)
+    colours = iter(LINES * len(table.rows))
+    for name, row in table.rows.items():
+        first, last = row[0] or 0, row[-1] or 0
+        named = not many or last > _GROWS * first
+        axes.plot(
+            list(table.columns),
+            list(row),
+            marker="o",
+            color=next(colours) if named else FLOOR,
+            label=name if named else None,
+            zorder=2 if named else 1,
+        )
     if table.logarithmic:
         axes.set_yscale("log")
     else:
         axes.set_ylim(bottom=0)
+    if many:
+        axes.plot([], [], marker="o", color=FLOOR, label=f"all others: not {_GROWS} times as much")
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
     axes.set_title(table.title)
 

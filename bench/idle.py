@@ -23,7 +23,7 @@ from bench.watchers import Watchers, until
 from postwire_demo import node
 
 #: Accounts in IDLE of each program, and those of the watcher alone.
-ACCOUNTS, MANY = 1000, 5000
+ACCOUNTS, MANY = 1000, 10_000
 #: Accounts that are connected at a time; the watcher's own number.
 CONNECTING = 16
 #: Seconds it is looked at what idling costs.
