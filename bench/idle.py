@@ -169,7 +169,7 @@ account, asks for a first sync of it, and what counts as seen is the job, commit
 CPU of an EXISTS alone is how much more it costs to tell an account {OFTEN.times} times than
 {TWICE.times} times, within the quarter of a second in which the watcher asks for no further job.
 Memory is PSS. The server, in Python on the same two cores, takes part in what setting up takes.
-Not measured: 10,000 in one process; a real server's own delay, which is 500 ms in Dovecot 2.3."""
+Not measured: a real server's own delay, which is 500 ms in Dovecot 2.3."""
 
 
 def measure() -> Measurement:
