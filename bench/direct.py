@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import logging
-import secrets
 import select
-import shutil
-import tempfile
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
 
 import structlog
 
@@ -20,17 +16,16 @@ from postwire.jobs import make_broker, make_redis
 from postwire.model import Account, AccountId
 from postwire.store import accounts, audits
 from postwire.store.pool import Pool, make_pool, transaction
-from postwire_demo import services
-from postwire_demo.servers import postgres
 from postwire_worker import audit
 from postwire_worker.budget import Budget
 from postwire_worker.idle import Idle
 from postwire_worker.imap import connect
 from postwire_worker.runtime import Runtime
 from postwire_worker.sync import sync
-from support.dovecot import Dovecot, dovecot
+from support.dovecot import Dovecot
 from support.local import local_dialer
 from support.mailbox import MailUser
+from support.system import run_stores
 
 #: Made once, as in a worker: making one takes longer than a sync.
 _DIALER = local_dialer()
@@ -43,16 +38,8 @@ _ANSWER = 10.0
 def servers() -> Iterator[tuple[str, Dovecot]]:
     """The URL of a migrated PostgreSQL, and Dovecot; what is logged is no part of the figures."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="postwire-bench-")))
-        folder.chmod(0o755)
-        mail = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="postwire-dovecot-")))
-        database = stack.enter_context(
-            postgres(folder / "pg", folder / "pg.log", secrets.token_hex(8))
-        )
-        services.migrate({"database_url": database}, folder / "migrate.log")
-        binary = shutil.which("dovecot") or "/usr/sbin/dovecot"
-        yield database, stack.enter_context(dovecot(binary, mail))
+    with run_stores() as (_, database, server):
+        yield database, server
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import psutil
 
-from postwire_demo import servers
+from postwire_demo import node, servers
 
 #: Python packages whose work is measured.
 PACKAGES = (
@@ -34,7 +34,7 @@ PROGRAMS = {
     "Dovecot": "/usr/sbin/dovecot --version",
     "mbsync": "mbsync --version",
     "Chromium": "chromium --version",
-    "Node": "node --version",
+    "Node": f"{node.node()} --version",
 }
 
 

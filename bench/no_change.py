@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from uuid import uuid4
 
-from postwire.model import Account, AccountId
+from bench import direct
+from postwire.model import Account
 from postwire.store import accounts
 from postwire.store.pool import Pool, transaction
 from postwire_worker.imap import connect
@@ -37,7 +37,7 @@ def prepared(pool: Pool, account: Account) -> Iterator[Callable[[], None]]:
         with user.session() as mail:
             for name in ("Old", "Rare"):
                 mail.create_folder(name)
-        twin = _twin(pool, user)
+        twin = direct.add_account(pool, user)
         with connect(twin, server.password, local_dialer(), "sync") as session:
             for _ in sync(session, pool, twin):
                 pass
@@ -51,23 +51,6 @@ def prepared(pool: Pool, account: Account) -> Iterator[Callable[[], None]]:
             yield run
         with transaction(pool) as connection:
             accounts.remove(connection, twin.user_id, twin.id)
-
-
-def _twin(pool: Pool, user: MailUser) -> Account:
-    with transaction(pool) as connection:
-        return accounts.add(
-            connection,
-            AccountId(str(uuid4())),
-            user_id="twin",
-            address=user.name,
-            host=user.server.host,
-            port=user.server.port,
-            security="none",
-            username=user.name,
-            credential=b"sealed",
-            window_days=None,
-            mailboxes=["*"],
-        )
 
 
 def _copy(pool: Pool, twin: Account, account: Account) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench import cost
 from bench.cost import Ran
+from postwire_demo.node import node as node_binary
 from support.mailbox import MailUser
 
 _PEERS = Path(__file__).parent / "peers"
@@ -48,7 +49,7 @@ def node(script: str, user: MailUser, timeout: float, port: int | None = None, *
         "LOGIN": user.name,
         "PASSWORD": user.server.password,
     }
-    command = ["node", str(_PEERS / f"{script}.mjs")]
+    command = [node_binary(), str(_PEERS / f"{script}.mjs")]
     return cost.run(command, timeout, os.environ | given | env)
 
 

@@ -151,6 +151,17 @@ def run_everything(**further: str) -> Iterator[tuple[System, Dovecot]]:
 
     `further` are settings by their names.
     """
+    with (
+        run_stores() as (folder, database, server),
+        valkey(folder / "valkey", folder / "valkey.log", secrets.token_hex(8)) as redis,
+        run_system(database, redis, folder, **further) as system,
+    ):
+        yield system, server
+
+
+@contextmanager
+def run_stores() -> Iterator[tuple[Path, str, Dovecot]]:
+    """A folder for whatever else is run, the URL of a migrated PostgreSQL in it, and Dovecot."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="postwire-bench-")))
         folder.chmod(0o755)
@@ -158,11 +169,6 @@ def run_everything(**further: str) -> Iterator[tuple[System, Dovecot]]:
         database = stack.enter_context(
             postgres(folder / "pg", folder / "pg.log", secrets.token_hex(8))
         )
-        redis = stack.enter_context(
-            valkey(folder / "valkey", folder / "valkey.log", secrets.token_hex(8))
-        )
         services.migrate({"database_url": database}, folder / "migrate.log")
         binary = shutil.which("dovecot") or "/usr/sbin/dovecot"
-        server = stack.enter_context(dovecot(binary, mail))
-        system = stack.enter_context(run_system(database, redis, folder, **further))
-        yield system, server
+        yield folder, database, stack.enter_context(dovecot(binary, mail))

@@ -49,13 +49,7 @@ def add(
     added: Sequence[tuple[MessageId, Incoming | Flagged]],
 ) -> None:
     """Place each message in the labels it names, under its UID in `mailbox`."""
-    labels = of_mailbox(connection, mailbox) if any(one.labels for _, one in added) else {}
-    _insert(
-        connection,
-        mailbox.account_id,
-        uidvalidity,
-        [(label, id_, one) for id_, one in added for label in find(labels, one.labels or ())],
-    )
+    _insert(connection, mailbox.account_id, uidvalidity, _labelled(connection, mailbox, added))
 
 
 def place(
@@ -65,9 +59,18 @@ def place(
     added: Sequence[tuple[MessageId, Incoming]],
 ) -> None:
     """Place each message in the mailbox, and in the labels it names."""
-    places = [(mailbox.id, id_, one) for id_, one in added]
-    _insert(connection, mailbox.account_id, uidvalidity, places)
-    add(connection, mailbox, uidvalidity, added)
+    here = [(mailbox.id, id_, one) for id_, one in added]
+    there = _labelled(connection, mailbox, added)
+    _insert(connection, mailbox.account_id, uidvalidity, [*here, *there])
+
+
+def _labelled(
+    connection: Connection[TupleRow],
+    mailbox: Mailbox,
+    added: Sequence[tuple[MessageId, Incoming | Flagged]],
+) -> list[tuple[MailboxId, MessageId, Incoming | Flagged]]:
+    labels = of_mailbox(connection, mailbox) if any(one.labels for _, one in added) else {}
+    return [(label, id_, one) for id_, one in added for label in find(labels, one.labels or ())]
 
 
 def _insert(
